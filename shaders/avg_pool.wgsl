@@ -1,0 +1,52 @@
+// Average over windows.
+//
+//   y[p, oh, ow] = (sum over the window's elements inside x) / divisor
+//
+// The divisor is the number of elements inside x, or with include_pad those inside x and its padding (PyTorch).
+//
+//   x [P, H, W] with P = N * C,  y [P, OH, OW] overwritten
+
+struct Dims {
+  h: i32,
+  w: i32,
+  oh: i32,
+  ow: i32,
+  kernel_h: i32,
+  kernel_w: i32,
+  stride_h: i32,
+  stride_w: i32,
+  padding_h: i32,
+  padding_w: i32,
+  include_pad: i32,
+  count: i32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let index = i32(id.x + id.y * groups.x * 64u);
+  if index >= dims.count {
+    return;
+  }
+  let plane = index / (dims.ow * dims.oh) * dims.h * dims.w;
+  let top = index / dims.ow % dims.oh * dims.stride_h - dims.padding_h;
+  let left = index % dims.ow * dims.stride_w - dims.padding_w;
+  let bottom = min(top + dims.kernel_h, dims.h);
+  let right = min(left + dims.kernel_w, dims.w);
+  var sum = 0.0;
+  for (var row = max(0, top); row < bottom; row += 1) {
+    for (var column = max(0, left); column < right; column += 1) {
+      sum += x[plane + row * dims.w + column];
+    }
+  }
+  var divisor = (bottom - max(0, top)) * (right - max(0, left));
+  if dims.include_pad != 0 {
+    let padded_bottom = min(top + dims.kernel_h, dims.h + dims.padding_h);
+    let padded_right = min(left + dims.kernel_w, dims.w + dims.padding_w);
+    divisor = (padded_bottom - top) * (padded_right - left);
+  }
+  y[index] = sum / f32(divisor);
+}

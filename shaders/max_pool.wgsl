@@ -1,0 +1,62 @@
+// Maximum over windows, and where in its window each maximum lies.
+//
+//   y[p, oh, ow] = max over r, s of x[p, oh * stride + r - padding, ...], positions outside of x do not take part
+//   argmax       = r * S + s of the first maximum in row-major order, one byte each
+//
+//   x [P, H, W] with P = N * C,  y [P, OH, OW],  argmax: bytes, four to a word; both overwritten
+//
+// An invocation computes four neighbouring results, so that it owns a whole word of argmax. NaN counts as the largest
+// number; it is recognised by its bits because compilers may fold x != x.
+
+struct Dims {
+  h: i32,
+  w: i32,
+  oh: i32,
+  ow: i32,
+  kernel_h: i32,
+  kernel_w: i32,
+  stride_h: i32,
+  stride_w: i32,
+  padding_h: i32,
+  padding_w: i32,
+  count: i32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> argmax: array<u32>;
+
+fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let word = id.x + id.y * groups.x * 64u;
+  var positions = 0u;
+  for (var i = 0; i < 4; i += 1) {
+    let index = i32(word) * 4 + i;
+    if index < dims.count {
+      let ow = index % dims.ow;
+      let oh = index / dims.ow % dims.oh;
+      let plane = index / (dims.ow * dims.oh) * dims.h * dims.w;
+      let top = oh * dims.stride_h - dims.padding_h;
+      let left = ow * dims.stride_w - dims.padding_w;
+      var best = -3.4028234e38;
+      var position = -1;
+      for (var r = max(0, -top); r < min(dims.kernel_h, dims.h - top); r += 1) {
+        for (var s = max(0, -left); s < min(dims.kernel_w, dims.w - left); s += 1) {
+          let v = x[plane + (top + r) * dims.w + left + s];
+          if position < 0 || v > best || (is_nan(v) && !is_nan(best)) {
+            best = v;
+            position = r * dims.kernel_w + s;
+          }
+        }
+      }
+      y[index] = best;
+      positions |= u32(position) << u32(8 * i);
+    }
+  }
+  if i32(word) * 4 < dims.count {
+    argmax[word] = positions;
+  }
+}

@@ -1,0 +1,146 @@
+//! A data set: two parts, the names of the classes, and the numbers that normalise its pixels.
+
+use std::ops::RangeInclusive;
+
+use super::Images;
+use crate::{Error, Result};
+
+/// Labelled images to train and to test on.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// The name, as in `--data`.
+    pub name: String,
+    /// The classes' names; labels are indices into them.
+    pub classes: Vec<String>,
+    /// The mean of each channel, of pixels scaled to 0..1: `[C]`.
+    pub mean: Vec<f32>,
+    /// The standard deviation of each channel, of pixels scaled to 0..1: `[C]`.
+    pub std: Vec<f32>,
+    /// What to learn from.
+    pub train: Images,
+    /// What to measure on; never learned from.
+    pub test: Images,
+    pub(super) scale: Scale,
+}
+
+/// How a data set comes to a larger size.
+#[derive(Clone, Debug)]
+pub(super) enum Scale {
+    /// By zeros around its images.
+    Pad,
+    /// By drawing train and test anew, from what their pixels were scaled up from.
+    Redraw { sides: RangeInclusive<usize>, draw: fn(usize) -> (Images, Images) },
+}
+
+impl Dataset {
+    /// A data set of your own images; `mean` and `std` are those of each channel, of pixels scaled to 0..1.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] where lengths, shapes or labels contradict each other.
+    pub fn new(
+        name: impl Into<String>,
+        classes: Vec<String>,
+        (mean, std): (Vec<f32>, Vec<f32>),
+        train: Images,
+        test: Images,
+    ) -> Result<Dataset> {
+        let data = Dataset { name: name.into(), classes, mean, std, train, test, scale: Scale::Pad };
+        data.check()?;
+        Ok(data)
+    }
+
+    /// The same data in the shape `[C, H, W]` that a network takes.
+    ///
+    /// One channel is repeated to three, with its mean and std. Images that are too small by an even margin get zeros
+    /// on all sides, black before normalisation: 28x28 becomes 32x32 with 2 on each side, as in LeCun et al. 1998,
+    /// "Gradient-based learning applied to document recognition", section II.B. The embedded digits are scaled up
+    /// from their 8x8 instead. Choose among the images afterwards, not before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] with both shapes for anything else, [`Error::Usage`] for a data set that contradicts itself.
+    pub fn fit(mut self, shape: [usize; 3]) -> Result<Dataset> {
+        self.check()?;
+        self.redraw(shape)?;
+        let from = self.train.shape;
+        if shape == from {
+            return Ok(self);
+        }
+        if !self.reaches(shape) {
+            return Err(self.misfit(shape));
+        }
+        if from[0] != shape[0] {
+            self.mean = vec![self.mean[0]; shape[0]];
+            self.std = vec![self.std[0]; shape[0]];
+        }
+        self.train = self.train.padded(shape)?;
+        self.test = self.test.padded(shape)?;
+        Ok(self)
+    }
+
+    fn redraw(&mut self, [_, height, width]: [usize; 3]) -> Result<()> {
+        let Scale::Redraw { sides, draw } = &self.scale else { return Ok(()) };
+        if height != width || height == self.train.shape[1] || !sides.contains(&height) {
+            return Ok(());
+        }
+        let (train, test) = draw(height);
+        if train.labels != self.train.labels || test.labels != self.test.labels {
+            return Err(Error::usage(format!(
+                "data set {}: its images were changed, so they cannot be drawn anew at {height}x{width}; \
+                 fit the whole data set first, then choose among its images",
+                self.name
+            )));
+        }
+        (self.train, self.test) = (train, test);
+        Ok(())
+    }
+
+    fn reaches(&self, [channels, height, width]: [usize; 3]) -> bool {
+        let [c, h, w] = self.train.shape;
+        let even = |from: usize, to: usize| to.checked_sub(from).is_some_and(|margin| margin % 2 == 0);
+        let scales = match self.scale {
+            Scale::Pad => even(h, height) && even(w, width),
+            Scale::Redraw { .. } => (h, w) == (height, width),
+        };
+        scales && (c == channels || (c, channels) == (1, 3))
+    }
+
+    fn misfit(&self, shape: [usize; 3]) -> Error {
+        let how = match &self.scale {
+            Scale::Pad => "padded with zeros by an even number of rows and columns".to_string(),
+            Scale::Redraw { sides, .. } => format!("drawn as squares of {} to {} pixels", sides.start(), sides.end()),
+        };
+        Error::shape(
+            format!("data set {}", self.name),
+            format!(
+                "its images are {:?} (C, H, W), but the network takes {shape:?}; images can be {how}, \
+                 and one channel repeated to three: choose another --input or other data",
+                self.train.shape
+            ),
+        )
+    }
+
+    fn check(&self) -> Result<()> {
+        let [channels, ..] = self.train.shape;
+        if self.train.shape != self.test.shape {
+            return Err(Error::usage(format!(
+                "data set {}: train images are {:?} (C, H, W), but test images are {:?}",
+                self.name, self.train.shape, self.test.shape
+            )));
+        }
+        let usable = self.mean.iter().all(|m| m.is_finite()) && self.std.iter().all(|s| s.is_finite() && *s > 0.0);
+        if self.mean.len() != channels || self.std.len() != channels || !usable {
+            return Err(Error::usage(format!(
+                "data set {}: mean {:?} and std {:?} must be finite, std above 0, one of each per channel ({channels})",
+                self.name, self.mean, self.std
+            )));
+        }
+        self.train.check(&format!("data set {}, train", self.name), self.classes.len())?;
+        self.test.check(&format!("data set {}, test", self.name), self.classes.len())
+    }
+}
+
+#[cfg(test)]
+#[path = "dataset_tests.rs"]
+mod tests;

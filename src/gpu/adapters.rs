@@ -1,0 +1,163 @@
+//! Finding adapters and choosing one.
+
+use super::class;
+use crate::plan::Class;
+use crate::{Error, Result};
+
+/// An adapter as `wgrad devices` lists it.
+#[derive(Clone, Debug)]
+pub struct AdapterSummary {
+    /// Its name, driver, backend and kind.
+    pub info: wgpu::AdapterInfo,
+    /// Its class.
+    pub class: Class,
+    /// Its limits.
+    pub limits: wgpu::Limits,
+    /// Its features.
+    pub features: wgpu::Features,
+    /// Whether it would be used.
+    pub chosen: bool,
+    /// Why, or why not.
+    pub reason: String,
+}
+
+/// The backends of one instance: those that are asked first, and GL, whose start costs time and whose adapters are
+/// mostly the same hardware once more.
+const FIRST: wgpu::Backends = wgpu::Backends::PRIMARY.difference(wgpu::Backends::NOOP);
+const LAST: wgpu::Backends = wgpu::Backends::GL;
+
+fn instance(backends: wgpu::Backends) -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = backends;
+    // Validation layers are for debugging this crate (WGPU_VALIDATION=1), not for its users.
+    descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+    wgpu::Instance::new(descriptor)
+}
+
+/// Backends that `WGPU_BACKEND` allows.
+fn allowed() -> wgpu::Backends {
+    wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all())
+}
+
+async fn adapters(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
+    let backends = backends & allowed();
+    if backends.is_empty() || (wgpu::Instance::enabled_backend_features() & backends).is_empty() {
+        return vec![];
+    }
+    let instance = instance(backends);
+    let found = instance.enumerate_adapters(backends).await;
+    if !found.is_empty() || !cfg!(target_arch = "wasm32") {
+        return found.into_iter().filter(usable).collect();
+    }
+    // Browsers answer requests only.
+    let options = wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
+    instance.request_adapter(&options).await.into_iter().collect()
+}
+
+/// Whether kernels can run at all: compute shaders with enough bindings.
+fn usable(adapter: &wgpu::Adapter) -> bool {
+    let limits = adapter.limits();
+    let compute = adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS);
+    compute && limits.max_storage_buffers_per_shader_stage >= 8 && limits.max_compute_invocations_per_workgroup >= 64
+}
+
+/// Higher is better: GPUs with memory of their own, then other GPUs, then processors; GL after all else.
+fn rank(info: &wgpu::AdapterInfo) -> u8 {
+    let class = match class(info) {
+        Class::Discrete => 6,
+        Class::Integrated => 4,
+        Class::Other => 2,
+        Class::Cpu => 0,
+    };
+    class + u8::from(info.backend != wgpu::Backend::Gl)
+}
+
+fn best(adapters: &[wgpu::Adapter]) -> Option<usize> {
+    (0..adapters.len()).rev().max_by_key(|&index| rank(&adapters[index].get_info()))
+}
+
+/// The adapter meant by `wanted`, or the best one.
+pub(super) async fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter> {
+    let mut found = adapters(FIRST).await;
+    // A GPU through GL is better than a processor through anything.
+    if wanted.is_some() || best(&found).is_none_or(|index| class(&found[index].get_info()) == Class::Cpu) {
+        found.extend(adapters(LAST).await);
+    }
+    let index = match wanted {
+        None => best(&found),
+        Some(wanted) => matching(&found, wanted),
+    };
+    match index {
+        Some(index) => Ok(found.swap_remove(index)),
+        None => Err(none(wanted, &found)),
+    }
+}
+
+/// The adapter with this index, else the best of this backend, else the best whose name contains `wanted`.
+fn matching(found: &[wgpu::Adapter], wanted: &str) -> Option<usize> {
+    if let Ok(index) = wanted.parse::<usize>() {
+        return (index < found.len()).then_some(index);
+    }
+    let wanted = wanted.to_lowercase();
+    let backend = |info: &wgpu::AdapterInfo| info.backend.to_str() == wanted;
+    let name = |info: &wgpu::AdapterInfo| info.name.to_lowercase().contains(&wanted);
+    let best_of = |fits: &dyn Fn(&wgpu::AdapterInfo) -> bool| {
+        let indices = (0..found.len()).rev().filter(|&index| fits(&found[index].get_info()));
+        indices.max_by_key(|&index| rank(&found[index].get_info()))
+    };
+    best_of(&backend).or_else(|| best_of(&name))
+}
+
+fn none(wanted: Option<&str>, found: &[wgpu::Adapter]) -> Error {
+    let names: Vec<String> = found
+        .iter()
+        .enumerate()
+        .map(|(index, adapter)| (index, adapter.get_info()))
+        .map(|(index, info)| format!("{index}: {} ({})", info.name, info.backend.to_str()))
+        .collect();
+    let found = match names.is_empty() {
+        true => "There is no Vulkan, Metal, DX12 or GL driver with compute shaders; on Debian or Ubuntu `sudo apt-get \
+                 install mesa-vulkan-drivers` brings one that runs on any processor"
+            .into(),
+        false => format!("There are {}", names.join(", ")),
+    };
+    let wanted = match wanted {
+        Some(wanted) => format!("nothing matches {wanted:?} (an index, a backend, or part of a name)"),
+        None => "none was found".into(),
+    };
+    Error::NoAdapter { wanted, found }
+}
+
+/// All adapters, the one that would be used marked.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn list(wanted: Option<&str>) -> Vec<AdapterSummary> {
+    super::block_on(list_async(wanted))
+}
+
+/// [`list`] for programs that may not block.
+pub async fn list_async(wanted: Option<&str>) -> Vec<AdapterSummary> {
+    let mut found = adapters(FIRST).await;
+    found.extend(adapters(LAST).await);
+    let environment = super::environment("WGRAD_ADAPTER");
+    let wanted = wanted.map(str::to_string).or(environment);
+    let chosen = match &wanted {
+        Some(wanted) => matching(&found, wanted),
+        None => best(&found),
+    };
+    let reason = |index: usize| match (&wanted, chosen == Some(index)) {
+        (Some(wanted), true) => format!("matches {wanted:?}"),
+        (Some(wanted), false) => format!("another matches {wanted:?}"),
+        (None, true) if found.len() == 1 => "the only one".into(),
+        (None, true) => "the best: discrete before integrated before CPU, GL last".into(),
+        (None, false) => "another ranks higher".into(),
+    };
+    let summary = |(index, adapter): (usize, &wgpu::Adapter)| AdapterSummary {
+        class: class(&adapter.get_info()),
+        info: adapter.get_info(),
+        limits: adapter.limits(),
+        features: adapter.features(),
+        chosen: chosen == Some(index),
+        reason: reason(index),
+    };
+    found.iter().enumerate().map(summary).collect()
+}

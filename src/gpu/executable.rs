@@ -1,0 +1,127 @@
+//! A plan on a device: pipelines and bind groups made once, replayed any number of times.
+
+use super::{Gpu, Memory};
+use crate::plan::{ALIGNMENT, Dispatch, Plan, Region, Role, STEP_BYTES};
+use crate::{Error, Result};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A plan with everything that a replay needs.
+pub struct Executable {
+    entries: Vec<Entry>,
+    steps: wgpu::BindGroup,
+}
+
+struct Entry {
+    pipeline: Arc<wgpu::ComputePipeline>,
+    group: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
+
+impl Executable {
+    /// Compiles the kernels of `plan`, several at a time where threads are to be had, and binds its regions in `memory`.
+    pub async fn new(gpu: &Gpu, plan: &Plan, memory: &Memory) -> Result<Self> {
+        compile_side_by_side(gpu, plan)?;
+        let role = Role::Dimensions(plan.name.clone());
+        memory.write(gpu, &Region { role: role.clone(), offset: 0, size: plan.dims.len() as u64 }, &plan.dims)?;
+        let dims = memory.get(&role)?;
+        let mut entries = Vec::with_capacity(plan.dispatches.len());
+        for dispatch in &plan.dispatches {
+            let launch = &dispatch.launch;
+            let storages = dispatch.bindings.len();
+            let pipeline = gpu.inner.pipelines.get(gpu, &launch.kernel, &launch.dims, storages).await?;
+            let bound = bindings(dispatch, memory)?;
+            let mut all = vec![(dims, dispatch.dims_offset, (4 * launch.dims.len() as u64).next_multiple_of(ALIGNMENT))];
+            all.extend(bound);
+            let group = bind_group(gpu, gpu.inner.pipelines.layout(storages), launch.kernel.name, &all).await?;
+            entries.push(Entry { pipeline, group, workgroups: launch.workgroups });
+        }
+        let table = memory.get(&Role::Steps)?;
+        let steps = bind_group(gpu, gpu.inner.pipelines.steps(), "steps", &[(table, 0, 64)]).await?;
+        Ok(Self { entries, steps })
+    }
+
+    /// Records the steps whose numbers lie in these slots of the table, in one compute pass.
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, slots: Range<usize>) {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for slot in slots {
+            pass.set_bind_group(1, &self.steps, &[slot as u32 * STEP_BYTES as u32]);
+            self.entries.iter().for_each(|entry| entry.record(&mut pass));
+        }
+    }
+
+    /// Records a single dispatch of the first slot's step, in a pass of its own with these timestamps.
+    pub(super) fn encode_one(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        index: usize,
+        timestamp_writes: Option<wgpu::ComputePassTimestampWrites>,
+    ) {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
+        pass.set_bind_group(1, &self.steps, &[0]);
+        self.entries[index].record(&mut pass);
+    }
+
+    /// The number of dispatches.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is nothing to run.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+impl Entry {
+    fn record(&self, pass: &mut wgpu::ComputePass) {
+        let [x, y, z] = self.workgroups;
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.group, &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+type Bound<'a> = (&'a wgpu::Buffer, u64, u64);
+
+fn bindings<'a>(dispatch: &Dispatch, memory: &'a Memory) -> Result<Vec<Bound<'a>>> {
+    let bound = |region: &Region| Ok((memory.get(&region.role)?, region.offset, region.size));
+    dispatch.bindings.iter().map(bound).collect()
+}
+
+async fn bind_group<'a>(gpu: &Gpu, layout: &wgpu::BindGroupLayout, label: &str, bound: &[Bound<'a>]) -> Result<wgpu::BindGroup> {
+    let entry = |(binding, &(buffer, offset, size)): (usize, &Bound<'a>)| {
+        let size = std::num::NonZeroU64::new(size.min(buffer.size() - offset));
+        let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size });
+        wgpu::BindGroupEntry { binding: binding as u32, resource }
+    };
+    let entries: Vec<wgpu::BindGroupEntry> = bound.iter().enumerate().map(entry).collect();
+    let descriptor = wgpu::BindGroupDescriptor { label: Some(label), layout, entries: &entries };
+    gpu.guarded(&format!("binding {label}"), || gpu.device().create_bind_group(&descriptor)).await
+}
+
+/// Compiles on as many threads as there are processors; later look-ups find the pipelines done.
+#[cfg(not(target_arch = "wasm32"))]
+fn compile_side_by_side(gpu: &Gpu, plan: &Plan) -> Result<()> {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<()> {
+        while let Some(dispatch) = plan.dispatches.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let launch = &dispatch.launch;
+            let storages = dispatch.bindings.len();
+            super::block_on(gpu.inner.pipelines.get(gpu, &launch.kernel, &launch.dims, storages))?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let broken = || Err(Error::Shader { kernel: "all".into(), message: "a compiling thread panicked".into() });
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| broken()))
+    })
+}
+
+#[cfg(target_arch = "wasm32")]
+fn compile_side_by_side(_: &Gpu, _: &Plan) -> Result<()> {
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! A device, and plans on it.
+//!
+//! [`Gpu`] opens an adapter or takes a host application's device; [`Memory`] holds the buffers of a run;
+//! [`Executable`] is a plan with pipelines and bind groups, ready to be encoded any number of times; [`Staging`] brings
+//! results back. Adapter and device requests and mapping are asynchronous, as browsers want them; native programs have
+//! blocking forms and need no runtime.
+
+mod adapters;
+mod executable;
+mod faults;
+mod memory;
+mod pipelines;
+mod profile;
+mod run;
+mod staging;
+
+pub use adapters::{AdapterSummary, list, list_async};
+pub use executable::Executable;
+pub use memory::{Buffer, Memory};
+pub use profile::Timing;
+pub use run::{Runner, StepNumbers};
+pub(crate) use run::{decode, encode};
+pub use staging::Staging;
+
+use crate::plan::{Class, Target};
+use crate::{Error, Result};
+use faults::Faults;
+use memory::Tracker;
+use pipelines::Pipelines;
+use std::future::Future;
+use std::sync::Arc;
+
+/// What kind of device to open.
+#[derive(Clone, Debug, Default)]
+pub struct GpuOptions {
+    /// Which adapter: its index in `wgrad devices`, a backend (`vulkan`, `gl`, `metal`, `dx12`), or part of its name.
+    /// The environment variable `WGRAD_ADAPTER` if `None`, and the best adapter if that is not set either.
+    pub adapter: Option<String>,
+    /// Keep wgpu's run-time checks (array bounds, endless loops) in the kernels. They never fire unless a kernel is wrong,
+    /// and cost up to half of the speed. Also `WGRAD_CHECKED=1`.
+    pub checked: bool,
+}
+
+/// An open device. Clones are cheap and share everything.
+#[derive(Clone)]
+pub struct Gpu {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    target: Target,
+    faults: Arc<Faults>,
+    tracker: Arc<Tracker>,
+    pipelines: Pipelines,
+}
+
+impl Gpu {
+    /// Opens the best adapter, or the one named by `WGRAD_ADAPTER`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn new() -> Result<Self> {
+        Self::open(&GpuOptions::default())
+    }
+
+    /// Opens the adapter that `options` ask for.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn open(options: &GpuOptions) -> Result<Self> {
+        block_on(Self::request(options))
+    }
+
+    /// [`Gpu::open`] for programs that may not block.
+    pub async fn request(options: &GpuOptions) -> Result<Self> {
+        let wanted = options.adapter.clone().or_else(|| environment("WGRAD_ADAPTER"));
+        let adapter = adapters::choose(wanted.as_deref()).await?;
+        let info = adapter.get_info();
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wgrad"),
+            required_features: adapter.features() & wanted,
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
+            .map_err(|error| Error::Device { adapter: info.name.clone(), message: error.to_string() })?;
+        let checked = options.checked || environment("WGRAD_CHECKED").is_some_and(|value| value != "0");
+        let faults = Faults::watch(&device, &info.name);
+        Ok(Self::with_faults(device, queue, faults, checked))
+    }
+
+    /// Takes a host application's device. Its limits and features are used as they are, its error handlers are left alone.
+    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        let faults = Faults::unwatched(&device.adapter_info().name);
+        Self::with_faults(device, queue, faults, false)
+    }
+
+    fn with_faults(device: wgpu::Device, queue: wgpu::Queue, faults: Arc<Faults>, checked: bool) -> Self {
+        let info = device.adapter_info();
+        let target = target(&info, &device.limits());
+        let pipelines = Pipelines::new(&device, checked);
+        Self { inner: Arc::new(Inner { device, queue, info, target, faults, tracker: Arc::default(), pipelines }) }
+    }
+
+    /// The wgpu device.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.inner.device
+    }
+
+    /// The wgpu queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.inner.queue
+    }
+
+    /// The adapter as wgpu describes it.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.inner.info
+    }
+
+    /// The adapter as planning sees it.
+    pub fn target(&self) -> &Target {
+        &self.inner.target
+    }
+
+    /// `name (backend, class)`.
+    pub fn describe(&self) -> String {
+        let info = self.info();
+        format!("{} ({:?}, {})", info.name, info.backend, self.target().class.name())
+    }
+
+    /// Bytes of the buffers that are alive, and the most that ever were.
+    pub fn memory(&self) -> (u64, u64) {
+        self.inner.tracker.current_and_peak()
+    }
+
+    /// The first error that the device reported since it was opened, if any.
+    pub fn check(&self) -> Result<()> {
+        self.inner.faults.check()
+    }
+
+    /// Waits until `submission` is done, and reports what went wrong on the way. Returns at once in a browser, where
+    /// mapping is what one waits for.
+    pub fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        let polled = self.device().poll(poll);
+        self.check()?;
+        polled.map(drop).map_err(|error| Error::Device { adapter: self.info().name.clone(), message: error.to_string() })
+    }
+
+    /// Runs `create` and turns what wgpu reports about it into an error; `what` says what is being made, with its size.
+    pub(crate) async fn guarded<T>(&self, what: &str, create: impl FnOnce() -> T) -> Result<T> {
+        let memory = self.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let internal = self.device().push_error_scope(wgpu::ErrorFilter::Internal);
+        let validation = self.device().push_error_scope(wgpu::ErrorFilter::Validation);
+        let created = create();
+        let reports = [validation.pop().await, internal.pop().await, memory.pop().await];
+        match reports.into_iter().flatten().next() {
+            None => Ok(created),
+            Some(error) => Err(faults::translate(&self.info().name, what, error)),
+        }
+    }
+}
+
+/// Runs a future to its end on this thread.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    pollster::block_on(future)
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The class of an adapter.
+fn class(info: &wgpu::AdapterInfo) -> Class {
+    match info.device_type {
+        wgpu::DeviceType::Cpu => Class::Cpu,
+        wgpu::DeviceType::IntegratedGpu => Class::Integrated,
+        wgpu::DeviceType::DiscreteGpu => Class::Discrete,
+        _ if ["llvmpipe", "SwiftShader", "softpipe"].iter().any(|name| info.name.contains(name)) => Class::Cpu,
+        _ => Class::Other,
+    }
+}
+
+fn target(info: &wgpu::AdapterInfo, limits: &wgpu::Limits) -> Target {
+    Target {
+        max_binding: limits.max_storage_buffer_binding_size,
+        max_buffer: limits.max_buffer_size,
+        max_workgroups: limits.max_compute_workgroups_per_dimension,
+        ..Target::portable(class(info))
+    }
+}

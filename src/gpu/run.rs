@@ -1,0 +1,168 @@
+//! Running a graph once: for tests, the self test, and whoever wants a graph's values without a training loop.
+
+use super::{Executable, Gpu, Memory, Staging};
+use crate::graph::{DType, Value};
+use crate::plan::{Arena, Plan, Program, Region, Role};
+use crate::{Error, Result};
+use std::collections::HashSet;
+
+/// What changes from step to step, as kernels read it (`struct Step` in the shaders).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepNumbers {
+    /// The step, counted from 0 at the start of the run.
+    pub index: u32,
+    /// Its slot in the ring of records.
+    pub slot: u32,
+    /// Where its batch begins in the order of samples.
+    pub first: u32,
+    /// The number of samples in its batch.
+    pub valid: u32,
+    /// Learning rate, and what the optimizer derives from it.
+    pub rates: [f32; 3],
+}
+
+impl StepNumbers {
+    /// A step on a full batch, outside of any run.
+    pub fn once() -> Self {
+        Self { valid: u32::MAX, ..Self::default() }
+    }
+
+    /// The bytes of the uniform block.
+    pub fn to_bytes(self) -> [u8; 32] {
+        let [a, b, c] = self.rates.map(f32::to_bits);
+        let words = [self.index, self.slot, self.first, self.valid, a, b, c, 0];
+        bytemuck::cast(words)
+    }
+}
+
+/// A plan with memory of its own.
+pub struct Runner {
+    gpu: Gpu,
+    plan: Plan,
+    memory: Memory,
+    executable: Executable,
+    staging: Staging,
+}
+
+impl Runner {
+    /// Plans `program` for `gpu` and makes it ready to run.
+    pub async fn new(gpu: &Gpu, program: &Program) -> Result<Self> {
+        let plan = Plan::new(program, gpu.target())?;
+        let memory = Memory::new(gpu, &plan.buffers).await?;
+        let executable = Executable::new(gpu, &plan, &memory).await?;
+        let staging = Staging::new(gpu, "results", 4 << 20).await?;
+        let steps = Region { role: Role::Steps, offset: 0, size: 32 };
+        memory.write(gpu, &steps, &StepNumbers::once().to_bytes())?;
+        Ok(Self { gpu: gpu.clone(), plan, memory, executable, staging })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The number of dispatches, with everything needed to time them.
+    pub(super) fn parts(&self) -> (&Gpu, &Memory, &Executable) {
+        (&self.gpu, &self.memory, &self.executable)
+    }
+
+    /// Sets an input or parameter from its bytes.
+    pub fn feed(&self, value: Value, bytes: &[u8]) -> Result<()> {
+        let place = self.plan.parameters.find(value).map(|place| place.region(Arena::Parameters));
+        let region = place.or_else(|| self.plan.regions.get(&value).cloned()).ok_or_else(|| self.unknown(value))?;
+        if bytes.len() as u64 != region.size {
+            let message = format!("{} wants {} bytes, got {}", region.role, region.size, bytes.len());
+            return Err(Error::shape("feed", message));
+        }
+        self.memory.write(&self.gpu, &region, bytes)
+    }
+
+    /// Sets the numbers of the step to run.
+    pub fn set_step(&self, step: StepNumbers) -> Result<()> {
+        self.memory.write(&self.gpu, &Region { role: Role::Steps, offset: 0, size: 32 }, &step.to_bytes())
+    }
+
+    /// Runs all dispatches once.
+    pub fn run(&self) -> Result<()> {
+        let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        self.executable.encode(&mut encoder, 0..1);
+        let submission = self.gpu.queue().submit([encoder.finish()]);
+        self.gpu.wait(Some(submission))
+    }
+
+    /// Runs all dispatches once, each tensor filled with NaN before the first dispatch that writes it: an element that no
+    /// kernel writes is found out.
+    pub async fn run_poisoned(&self) -> Result<()> {
+        let largest = self.plan.buffers.values().copied().max().unwrap_or(4).min(16 << 20);
+        let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let poison = super::Buffer::new(&self.gpu, "poison", largest, usage).await?;
+        let words = vec![0x7fc0_dead_u32; largest as usize / 4];
+        self.gpu.queue().write_buffer(poison.raw(), 0, bytemuck::cast_slice(&words));
+        let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut written = HashSet::new();
+        for (index, dispatch) in self.plan.dispatches.iter().enumerate() {
+            let source = crate::kernels::source(dispatch.launch.kernel.name);
+            let bindings = dispatch.bindings.iter().zip(&dispatch.launch.operands).zip(overwritten(source));
+            for ((region, operand), overwritten) in bindings {
+                let results = matches!(region.role, Role::Activations(_) | Role::Arena(Arena::Gradients, _));
+                if overwritten && results && written.insert(operand) {
+                    let buffer = self.memory.get(&region.role)?;
+                    let mut done = 0;
+                    while done < region.size.min(buffer.size() - region.offset) {
+                        let size = largest.min(region.size - done).min(buffer.size() - region.offset - done);
+                        encoder.copy_buffer_to_buffer(poison.raw(), 0, buffer, region.offset + done, Some(size));
+                        done += size;
+                    }
+                }
+            }
+            self.executable.encode_one(&mut encoder, index, None);
+        }
+        let submission = self.gpu.queue().submit([encoder.finish()]);
+        self.gpu.wait(Some(submission))
+    }
+
+    /// Reads an output, or a parameter's numbers or gradient, as bytes.
+    pub async fn read(&mut self, value: Value) -> Result<Vec<u8>> {
+        let region = self.plan.regions.get(&value).cloned().ok_or_else(|| self.unknown(value))?;
+        self.read_region(&region).await
+    }
+
+    /// Reads any region of the plan's memory.
+    pub async fn read_region(&mut self, region: &Region) -> Result<Vec<u8>> {
+        let buffer = self.memory.get(&region.role)?;
+        let padded = region.size.next_multiple_of(4);
+        let mut bytes = self.staging.download(&self.gpu, buffer, region.offset, padded).await?;
+        bytes.truncate(region.size as usize);
+        Ok(bytes)
+    }
+
+    fn unknown(&self, value: Value) -> Error {
+        Error::shape("run", format!("value {} is neither an input nor an output of plan {}", value.index(), self.plan.name))
+    }
+}
+
+/// For each storage binding of a shader whether it is only written: declared writable where reading is not its purpose.
+fn overwritten(source: &str) -> Vec<bool> {
+    let updated = source.contains("updated in place");
+    let bindings = source.lines().filter(|line| line.contains("var<storage"));
+    bindings.map(|line| line.contains("read_write") && !updated).collect()
+}
+
+/// Numbers as the bytes that a tensor of `dtype` holds.
+pub(crate) fn encode(dtype: DType, numbers: &[f64]) -> Vec<u8> {
+    match dtype {
+        DType::F32 => numbers.iter().flat_map(|&number| (number as f32).to_le_bytes()).collect(),
+        DType::U32 => numbers.iter().flat_map(|&number| (number as u32).to_le_bytes()).collect(),
+        DType::U8 => numbers.iter().map(|&number| number as u8).collect(),
+    }
+}
+
+/// The numbers of a tensor's bytes.
+pub(crate) fn decode(dtype: DType, bytes: &[u8]) -> Vec<f64> {
+    let words = || bytes.chunks_exact(4).map(|word| [word[0], word[1], word[2], word[3]]);
+    match dtype {
+        DType::F32 => words().map(|word| f32::from_le_bytes(word).into()).collect(),
+        DType::U32 => words().map(|word| u32::from_le_bytes(word).into()).collect(),
+        DType::U8 => bytes.iter().map(|&byte| byte.into()).collect(),
+    }
+}

@@ -1,0 +1,88 @@
+//! Where tensors come from: inputs, parameters, constants, and batches of a resident data set.
+
+use super::op::Inferred;
+use super::*;
+
+/// The distribution of a parameter's first values. They are drawn on the host, so that they are the same everywhere.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// One number everywhere.
+    Constant(f32),
+    /// Uniform in `[-bound, bound)`. PyTorch's default for convolutions and linear layers is `1 / sqrt(fan_in)`.
+    Uniform(f32),
+}
+
+/// `(images u8 [T,C,H,W], labels u32 [T], order u32 [T]) -> x [N,C,H,W], labels u32 [N]`.
+///
+/// Row `i` of step `s` is sample `order[first(s) + i]`, each pixel `p` as `(p / 255 - mean[c]) / std[c]`; rows behind
+/// the end of a short batch are zero.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gather {
+    /// `N`.
+    pub batch: usize,
+    /// Per channel, of pixels scaled to 0..1.
+    pub mean: Vec<f32>,
+    /// Per channel.
+    pub std: Vec<f32>,
+}
+
+impl Gather {
+    pub(super) fn infer(&self, inputs: &[&ValueInfo]) -> Inferred {
+        let &[_, c, h, w] = &inputs[0].shape[..] else {
+            return Err(format!("gather wants images [T,C,H,W], got {:?}", inputs[0].shape));
+        };
+        if self.mean.len() != c || self.std.len() != c {
+            return Err(format!("gather: {c} channels want {c} means and deviations, got {} and {}", self.mean.len(), self.std.len()));
+        }
+        if self.std.contains(&0.0) {
+            return Err("gather: a standard deviation is 0".into());
+        }
+        let total = inputs[0].shape[0];
+        let expected = [(DType::U8, inputs[0].shape.clone()), (DType::U32, vec![total]), (DType::U32, vec![total])];
+        for ((name, info), (dtype, shape)) in ["images", "labels", "order"].iter().zip(inputs).zip(expected) {
+            if info.dtype != dtype || info.shape != shape {
+                return Err(format!("gather: {name} are {:?} {:?}, expected {dtype:?} {shape:?}", info.dtype, info.shape));
+            }
+        }
+        Ok(vec![(vec![self.batch, c, h, w], DType::F32), (vec![self.batch], DType::U32)])
+    }
+}
+
+impl Graph {
+    /// A tensor handed in from outside under `name`.
+    pub fn input(&mut self, name: &str, shape: &[usize], dtype: DType) -> Result<Value> {
+        if self.inputs().any(|(other, _)| other == name) {
+            return Err(Error::shape(name, "an input of this name exists already"));
+        }
+        self.leaf(Op::Input, name.into(), shape, dtype)
+    }
+
+    /// A trainable tensor; `name` is appended to the path of the layer being traced.
+    pub fn parameter(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Value> {
+        let path = self.path(name);
+        if self.parameters().any(|(other, _)| other == path) {
+            return Err(Error::shape(path, "a parameter of this name exists already"));
+        }
+        self.leaf(Op::Parameter(init), path, shape, DType::F32)
+    }
+
+    /// A tensor with `value` everywhere.
+    pub fn constant(&mut self, value: f32, shape: &[usize]) -> Result<Value> {
+        self.add_one(Op::Constant { value, shape: shape.into() }, &[])
+    }
+
+    /// A batch of a resident data set, see [`Gather`].
+    pub fn gather(&mut self, images: Value, labels: Value, order: Value, gather: Gather) -> Result<(Value, Value)> {
+        let outputs = self.add_node(Op::Gather(gather), &[images, labels, order])?;
+        Ok((outputs[0], outputs[1]))
+    }
+
+    fn leaf(&mut self, op: Op, name: String, shape: &[usize], dtype: DType) -> Result<Value> {
+        check_extents(shape).map_err(|message| Error::shape(&*name, message))?;
+        let value = Value(self.values.len() as u32);
+        self.values.push(ValueInfo { shape: shape.into(), dtype, node: self.nodes.len() });
+        let epilogue = Epilogue::default();
+        self.nodes.push(Node { op, inputs: vec![], outputs: vec![value], layer: name, epilogue });
+        Ok(value)
+    }
+}

@@ -1,0 +1,192 @@
+//! The list of operators: one line each for name, shapes and gradient, the substance in the file of its family.
+
+use super::*;
+
+/// An operator with its attributes. Definitions are PyTorch's unless said otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// A tensor handed in from outside.
+    Input,
+    /// A trainable tensor, with the distribution of its first values.
+    Parameter(Init),
+    /// A tensor with one number everywhere.
+    Constant {
+        /// The number.
+        value: f32,
+        /// The extents.
+        shape: Shape,
+    },
+    /// A batch of images and labels, gathered and normalised from a resident data set.
+    Gather(Gather),
+    /// Two-dimensional convolution.
+    Conv2d(Conv2d),
+    /// Its gradient by the input.
+    Conv2dBackwardData(Conv2dBackwardData),
+    /// Its gradients by weight and bias.
+    Conv2dBackwardWeight(Conv2dBackwardWeight),
+    /// Matrix product.
+    MatMul(MatMul),
+    /// Maximum or average over windows.
+    Pool2d(Pool2d),
+    /// Its gradient.
+    Pool2dBackward(Pool2dBackward),
+    /// A function of each element.
+    Unary(Unary),
+    /// Its gradient, from its result.
+    UnaryBackward(Unary),
+    /// A function of two tensors' elements, with broadcasting.
+    Binary(Binary),
+    /// A tensor repeated along axes of extent 1.
+    Broadcast(Shape),
+    /// Sum or mean over axes.
+    Reduce(Reduce),
+    /// The same elements under another shape.
+    Reshape(Reshape),
+    /// Softmax or log-softmax along an axis.
+    Softmax(Softmax),
+    /// Its gradient, from its result.
+    SoftmaxBackward(Softmax),
+    /// Mean cross-entropy of logits, and the number of correct predictions.
+    CrossEntropy(CrossEntropy),
+    /// Its gradient.
+    CrossEntropyGrad(CrossEntropyGrad),
+}
+
+/// What fusion appends to a node: its result is passed through these before it is stored, in this order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Epilogue {
+    /// An activation of the result.
+    pub activation: Option<Unary>,
+    /// The gradient of an activation: the result is multiplied by its derivative.
+    pub mask: Option<Mask>,
+}
+
+/// A multiplication by `activation'`, computed from the activation's result `output`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mask {
+    /// The activation.
+    pub activation: Unary,
+    /// Its result in the forward pass, of the shape of the node's own result.
+    pub output: Value,
+}
+
+/// What shape inference yields: shape and type of each result.
+pub(super) type Inferred = Result<Vec<(Shape, DType)>, String>;
+
+impl Op {
+    /// The operator's name as printed in plans and errors.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Parameter(_) => "parameter",
+            Self::Constant { .. } => "constant",
+            Self::Gather(_) => "gather",
+            Self::Conv2d(_) => "conv2d",
+            Self::Conv2dBackwardData(_) => "conv2d_backward_data",
+            Self::Conv2dBackwardWeight(_) => "conv2d_backward_weight",
+            Self::MatMul(_) => "matmul",
+            Self::Pool2d(pool) => pool.name(),
+            Self::Pool2dBackward(back) => back.name(),
+            Self::Unary(unary) => unary.name(),
+            Self::UnaryBackward(unary) => unary.backward_name(),
+            Self::Binary(binary) => binary.name(),
+            Self::Broadcast(_) => "broadcast",
+            Self::Reduce(reduce) => reduce.name(),
+            Self::Reshape(_) => "reshape",
+            Self::Softmax(softmax) => softmax.name(),
+            Self::SoftmaxBackward(softmax) => softmax.backward_name(),
+            Self::CrossEntropy(_) => "cross_entropy",
+            Self::CrossEntropyGrad(_) => "cross_entropy_grad",
+        }
+    }
+
+    /// A view under another shape.
+    pub(crate) fn reshape(shape: &[usize]) -> Self {
+        Self::Reshape(Reshape(shape.into()))
+    }
+
+    /// The fewest and the most operands, and whether they must all be F32.
+    fn operands(&self) -> (usize, usize, bool) {
+        match self {
+            Self::Input | Self::Parameter(_) | Self::Constant { .. } => (0, 0, true),
+            Self::Gather(_) => (3, 3, false),
+            Self::Conv2d(_) | Self::MatMul(_) => (2, 3, true),
+            Self::Conv2dBackwardData(_) | Self::Conv2dBackwardWeight(_) => (2, 2, true),
+            Self::UnaryBackward(_) | Self::SoftmaxBackward(_) | Self::Binary(_) => (2, 2, true),
+            Self::Pool2dBackward(back) if back.pool.average => (1, 1, true),
+            Self::Pool2dBackward(_) | Self::CrossEntropy(_) => (2, 2, false),
+            Self::CrossEntropyGrad(_) => (3, 3, false),
+            Self::Reshape(_) => (1, 1, false),
+            _ => (1, 1, true),
+        }
+    }
+
+    /// Refuses too few or too many operands, and operands of the wrong type.
+    pub(super) fn check_operands(&self, inputs: &[&ValueInfo]) -> Result<(), String> {
+        let (fewest, most, floats) = self.operands();
+        if inputs.len() < fewest || inputs.len() > most {
+            return Err(format!("{} takes {fewest} to {most} operands, got {}", self.name(), inputs.len()));
+        }
+        match inputs.iter().find(|info| floats && info.dtype != DType::F32) {
+            Some(info) => Err(format!("{} takes F32 operands, got {:?} {:?}", self.name(), info.dtype, info.shape)),
+            None => Ok(()),
+        }
+    }
+
+    /// Shapes and types of the results, or what is wrong with the operands.
+    pub(super) fn infer(&self, inputs: &[&ValueInfo]) -> Inferred {
+        match self {
+            Self::Input | Self::Parameter(_) => Err(format!("declare an {} with its shape", self.name())),
+            Self::Constant { shape, .. } => Ok(vec![(shape.clone(), DType::F32)]),
+            Self::Gather(gather) => gather.infer(inputs),
+            Self::Conv2d(conv) => conv.infer(inputs),
+            Self::Conv2dBackwardData(back) => back.infer(inputs),
+            Self::Conv2dBackwardWeight(back) => back.infer(inputs),
+            Self::MatMul(matmul) => matmul.infer(inputs),
+            Self::Pool2d(pool) => pool.infer(inputs),
+            Self::Pool2dBackward(back) => back.infer(inputs),
+            Self::Unary(_) => elementwise::infer_unary(inputs),
+            Self::UnaryBackward(_) | Self::SoftmaxBackward(_) => elementwise::infer_same(self.name(), inputs),
+            Self::Binary(binary) => binary.infer(inputs),
+            Self::Broadcast(shape) => elementwise::infer_broadcast(shape, inputs),
+            Self::Reduce(reduce) => reduce.infer(inputs),
+            Self::Reshape(reshape) => reshape.infer(inputs),
+            Self::Softmax(softmax) => softmax.infer(inputs),
+            Self::CrossEntropy(loss) => loss.infer(inputs),
+            Self::CrossEntropyGrad(grad) => grad.infer(inputs),
+        }
+    }
+
+    /// Appends the gradients by those inputs for which `needs` is set, given the gradients of the results.
+    pub(super) fn gradient(
+        &self,
+        graph: &mut Graph,
+        node: &Node,
+        grads: &[Option<Value>],
+        needs: &[bool],
+    ) -> Result<Vec<Option<Value>>> {
+        let Some(grad) = grads[0] else { return Ok(vec![None; needs.len()]) };
+        match self {
+            Self::Conv2d(conv) => conv.gradient(graph, node, grad, needs),
+            Self::MatMul(matmul) => matmul.gradient(graph, node, grad, needs),
+            Self::Pool2d(pool) => pool.gradient(graph, node, grad),
+            Self::Unary(unary) => unary.gradient(graph, node, grad),
+            Self::Binary(binary) => binary.gradient(graph, node, grad, needs),
+            Self::Broadcast(_) => elementwise::gradient_broadcast(graph, node, grad),
+            Self::Reduce(reduce) => reduce.gradient(graph, node, grad),
+            Self::Reshape(_) => layout::gradient(graph, node, grad),
+            Self::Softmax(softmax) => softmax.gradient(graph, node, grad),
+            Self::CrossEntropy(loss) => loss.gradient(graph, node, grad),
+            _ => Err(Error::shape(&*node.layer, format!("{} has no gradient", self.name()))),
+        }
+    }
+
+    /// Whether the kernels of this operator can apply an [`Epilogue`] to their first result.
+    pub(crate) fn takes_epilogue(&self) -> bool {
+        match self {
+            Self::Conv2d(_) | Self::Conv2dBackwardData(_) | Self::Pool2dBackward(_) => true,
+            Self::MatMul(matmul) => !matmul.row_sums,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! How gradients change parameters. Definitions are PyTorch's.
+
+/// An optimizer with its constants; the learning rate is the one before the schedule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Optimizer {
+    /// Stochastic gradient descent: `g = grad + weight_decay w; v = momentum v + g; w -= lr v`, or with `nesterov`
+    /// `w -= lr (g + momentum v)`.
+    Sgd {
+        /// Learning rate.
+        lr: f64,
+        /// Momentum; 0 keeps no state.
+        momentum: f32,
+        /// Nesterov's form.
+        nesterov: bool,
+        /// Decay added to the gradient.
+        weight_decay: f32,
+    },
+    /// Adam, or AdamW where the decay is decoupled from the gradient.
+    Adam {
+        /// Learning rate.
+        lr: f64,
+        /// Decay of the first moment.
+        beta1: f32,
+        /// Decay of the second moment.
+        beta2: f32,
+        /// Added to the root of the second moment.
+        eps: f32,
+        /// Decay, added to the gradient or applied to the weight.
+        weight_decay: f32,
+        /// AdamW: `w -= lr weight_decay w` before the step.
+        decoupled: bool,
+    },
+}
+
+impl Optimizer {
+    /// SGD without momentum or decay.
+    pub fn sgd(lr: f64) -> Self {
+        Self::Sgd { lr, momentum: 0.0, nesterov: false, weight_decay: 0.0 }
+    }
+
+    /// Adam with PyTorch's defaults.
+    pub fn adam(lr: f64) -> Self {
+        Self::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, decoupled: false }
+    }
+
+    /// AdamW with PyTorch's defaults.
+    pub fn adamw(lr: f64) -> Self {
+        Self::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01, decoupled: true }
+    }
+
+    /// The learning rate before the schedule.
+    pub fn lr(&self) -> f64 {
+        match *self {
+            Self::Sgd { lr, .. } | Self::Adam { lr, .. } => lr,
+        }
+    }
+
+    /// How many numbers it keeps for each parameter.
+    pub fn states(&self) -> usize {
+        match *self {
+            Self::Sgd { momentum, .. } => usize::from(momentum != 0.0),
+            Self::Adam { .. } => 2,
+        }
+    }
+
+    /// The names of those numbers, as PyTorch's `state_dict` has them.
+    pub fn state_names(&self) -> &'static [&'static str] {
+        match self {
+            Self::Sgd { .. } => &["momentum_buffer"][..self.states()],
+            Self::Adam { .. } => &["exp_avg", "exp_avg_sq"],
+        }
+    }
+
+    /// What changes from step to step for kernels: learning rate, step size and root of the second correction at
+    /// step `t`, counted from 1, for the scheduled rate `lr`.
+    pub fn step_numbers(&self, lr: f64, t: u64) -> [f32; 3] {
+        match *self {
+            Self::Sgd { .. } => [lr as f32, 0.0, 0.0],
+            Self::Adam { beta1, beta2, .. } => {
+                let correction = |beta: f32| 1.0 - f64::from(beta).powf(t as f64);
+                [lr as f32, (lr / correction(beta1)) as f32, correction(beta2).sqrt() as f32]
+            }
+        }
+    }
+}

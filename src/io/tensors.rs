@@ -1,0 +1,172 @@
+//! Named tensors and a few strings in one file: weights, and what a run needs to go on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use half::{bf16, f16};
+use safetensors::Dtype;
+use safetensors::tensor::TensorInfo;
+
+use super::{header, write_atomic};
+use crate::{Error, Result};
+
+/// A tensor in host memory, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostTensor {
+    /// The size of each dimension; none for a scalar.
+    pub shape: Vec<usize>,
+    /// As many values as the shape says.
+    pub data: Vec<f32>,
+}
+
+/// A safetensors file in memory: tensors of f32, and strings.
+///
+/// F16, BF16 and F64 become f32 when read. Tensors of other types (PyTorch's `num_batches_tracked` is I64) are known by
+/// name and refused when asked for; they are not written again.
+#[derive(Clone, Debug, Default)]
+pub struct TensorFile {
+    /// Anything that is not a tensor; numbers as decimal strings, see [`parse`](Self::parse).
+    pub metadata: BTreeMap<String, String>,
+    pub(super) tensors: BTreeMap<String, HostTensor>,
+    pub(super) others: BTreeMap<String, Dtype>,
+    pub(super) path: PathBuf,
+}
+
+impl TensorFile {
+    /// A file without content, for [`insert`](Self::insert) and [`write`](Self::write).
+    pub fn new() -> Self {
+        Self { path: "(in memory)".into(), ..Self::default() }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], and those of [`from_bytes`](Self::from_bytes).
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+        Self::from_bytes(path, &bytes)
+    }
+
+    /// Reads a file's content; `path` is for the error texts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] with offset or tensor, where the content is no safetensors file or contradicts itself.
+    pub fn from_bytes(path: impl AsRef<Path>, bytes: &[u8]) -> Result<Self> {
+        let path = path.as_ref();
+        let header = header::parse(path, bytes)?;
+        let mut file = Self { metadata: header.metadata, path: path.into(), ..Self::default() };
+        for (name, TensorInfo { dtype, shape, data_offsets: (from, to) }) in header.tensors {
+            match to_f32(dtype, &bytes[header.start + from..header.start + to]) {
+                Some(data) => drop(file.tensors.insert(name, HostTensor { shape, data })),
+                None => drop(file.others.insert(name, dtype)),
+            }
+        }
+        Ok(file)
+    }
+
+    /// Writes the file, whole or not at all; the same content gives the same bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`]; an old file at `path` is then untouched.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        write_atomic(path, &self.to_bytes()?)
+    }
+
+    /// The file's content: metadata and tensors sorted by name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] where the sizes overflow.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut end = 0;
+        let place = |(name, tensor): (&String, &HostTensor)| {
+            let from = end;
+            end += 4 * tensor.data.len();
+            (name.clone(), TensorInfo { dtype: Dtype::F32, shape: tensor.shape.clone(), data_offsets: (from, end) })
+        };
+        let infos = self.tensors.iter().map(place).collect();
+        let mut bytes = header::write(&self.metadata, infos)?;
+        bytes.reserve_exact(end);
+        for tensor in self.tensors.values() {
+            bytes.extend(tensor.data.iter().flat_map(|value| value.to_le_bytes()));
+        }
+        Ok(bytes)
+    }
+
+    /// Adds a tensor, or replaces that of the same name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] where shape and data disagree, or for the one name that the format keeps for itself.
+    pub fn insert(&mut self, name: impl Into<String>, tensor: HostTensor) -> Result<()> {
+        let name = name.into();
+        let HostTensor { shape, data } = &tensor;
+        if shape.iter().try_fold(1, |product: usize, &dim| product.checked_mul(dim)) != Some(data.len()) {
+            return Err(Error::usage(format!("tensor `{name}`: {} values do not make {shape:?}", data.len())));
+        }
+        if !header::is_name(&name) {
+            return Err(Error::usage(format!("no tensor can be named `{name}` in a safetensors file; rename it")));
+        }
+        self.others.remove(&name);
+        self.tensors.insert(name, tensor);
+        Ok(())
+    }
+
+    /// The tensor of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] where there is none, or one of a type that is not read.
+    pub fn get(&self, name: &str) -> Result<&HostTensor> {
+        self.tensors.get(name).ok_or_else(|| {
+            Error::format(
+                &self.path,
+                match self.others.get(name) {
+                    Some(dtype) => format!("tensor `{name}` is {dtype}, expected F32, F16, BF16 or F64: convert it"),
+                    None => format!("there is no tensor `{name}`; there are {}", super::take::list(self.names())),
+                },
+            )
+        })
+    }
+
+    /// The names of the tensors that can be had, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Names and tensors, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &HostTensor)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// A number, or anything else that is written as a string, from the metadata.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] where `key` is missing or its string is not a `T`.
+    pub fn parse<T: FromStr>(&self, key: &str) -> Result<T> {
+        let wrong = |what| Error::format(&self.path, format!("metadata `{key}`: {what}; was it written by wgrad?"));
+        let text = self.metadata.get(key).ok_or_else(|| wrong("missing".to_string()))?;
+        text.parse().map_err(|_| wrong(format!("`{text}` is not a {}", std::any::type_name::<T>())))
+    }
+}
+
+/// Little-endian values as f32, rounded to nearest; `None` for types that a network's weights do not have.
+fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+    Some(match dtype {
+        Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        Dtype::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
+        Dtype::F16 => bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
+        Dtype::BF16 => bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+#[path = "tensors_tests.rs"]
+pub(super) mod tests;

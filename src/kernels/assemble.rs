@@ -1,0 +1,174 @@
+//! From a shader file to the text that a driver compiles.
+//!
+//! The files are valid WGSL as they stand. The host changes five things, each on a line of its own:
+//!
+//! | in the file | becomes |
+//! |---|---|
+//! | `const NAME: T = ...;` | the same with the define's value |
+//! | `alias NAME = ...;` | likewise |
+//! | `fn NAME(...) -> T { ... }` on one line | the same with the define as its body |
+//! | `var<storage, read>` | `var<storage, read_write>`: tensors share buffers, and a dispatch may not bind one buffer both ways |
+//! | `// unroll` above `for (var i = A; i < B; i += C) {` | the body once for each value, `i` as a constant |
+//!
+//! and where dimensions are to be baked in, the uniform `dims` becomes a constant of the same name. Bounds of unrolled
+//! loops are integer literals or constants of the file.
+
+use super::{Dim, Kernel, source};
+use crate::{Error, Result};
+use std::collections::HashMap;
+
+/// The text of `kernel`; with `dims`, they are baked in.
+pub fn assemble(kernel: &Kernel, dims: Option<&[Dim]>) -> Result<String> {
+    let fail = |message: String| Error::Shader { kernel: kernel.name.into(), message };
+    let text = source(kernel.name);
+    if text.is_empty() {
+        return Err(fail("there is no shader of this name".into()));
+    }
+    let mut used = vec![false; kernel.defines.len()];
+    let mut lines = Vec::new();
+    for line in text.lines().filter(|line| !line.trim_start().starts_with("//") || line.trim() == "// unroll") {
+        let declared = declaration(line);
+        let define = kernel.defines.iter().position(|(name, _)| declared == Some(name));
+        let line = match define {
+            Some(index) => {
+                used[index] = true;
+                replace(line, &kernel.defines[index].1)
+            }
+            None => line.replace("var<storage, read>", "var<storage, read_write>"),
+        };
+        match dims {
+            Some(dims) if line.contains("var<uniform> dims") => lines.push(baked(text, dims).map_err(fail)?),
+            _ => lines.push(line),
+        }
+    }
+    if let Some(index) = used.iter().position(|used| !used) {
+        return Err(fail(format!("the file declares no {}", kernel.defines[index].0)));
+    }
+    let constants = lines.iter().filter_map(|line| constant(line)).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let mut out = String::with_capacity(4 * text.len());
+    unroll(&lines, &constants, &mut out).map_err(fail)?;
+    Ok(out)
+}
+
+/// The name that a line declares, if it is one of those that the host may replace.
+fn declaration(line: &str) -> Option<&str> {
+    let rest = ["const ", "alias ", "fn "].iter().find_map(|keyword| line.strip_prefix(keyword))?;
+    if line.starts_with("fn ") && !line.ends_with('}') {
+        return None;
+    }
+    rest.split([':', ' ', '(', '=']).next()
+}
+
+fn replace(line: &str, value: &str) -> String {
+    if line.starts_with("fn ") {
+        let head = line.find('{').map_or(line, |brace| &line[..brace]);
+        return format!("{head}{{ {value} }}");
+    }
+    let head = line.find('=').map_or(line, |equals| &line[..equals]);
+    format!("{head}= {value};")
+}
+
+/// Name and value of an integer constant.
+fn constant(line: &str) -> Option<(String, i64)> {
+    let (name, rest) = line.strip_prefix("const ")?.split_once(':')?;
+    let value = rest.split_once('=')?.1.split(';').next()?;
+    Some((name.trim().into(), integer(value)?))
+}
+
+fn integer(text: &str) -> Option<i64> {
+    text.trim().trim_end_matches(['u', 'i']).parse().ok()
+}
+
+/// The uniform block as a constant: its fields in order, vectors taking as many numbers as they have components.
+fn baked(text: &str, dims: &[Dim]) -> Result<String, String> {
+    let body = text.split_once("struct Dims {").and_then(|(_, rest)| rest.split_once('}')).ok_or("no struct Dims")?.0;
+    let mut numbers = dims.iter().map(|dim| match dim {
+        Dim::U(value) => format!("{value}u"),
+        Dim::I(value) => format!("{value}i"),
+        Dim::F(value) => format!("{value:?}f"),
+    });
+    let mut take = |count: usize| -> Result<String, String> {
+        let taken: Vec<String> = numbers.by_ref().take(count).collect();
+        if taken.len() == count { Ok(taken.join(", ")) } else { Err("Dims has more fields than the host gives".into()) }
+    };
+    let mut fields = Vec::new();
+    for field in body.lines().filter_map(|line| line.split("//").next()?.split_once(':')) {
+        let kind = field.1.trim().trim_end_matches(',');
+        fields.push(if kind.starts_with("vec4") { format!("{kind}({})", take(4)?) } else { take(1)? });
+    }
+    Ok(format!("const dims = Dims({});", fields.join(", ")))
+}
+
+/// Writes `lines`, unrolling marked loops, the outer ones first.
+fn unroll(lines: &[&str], constants: &HashMap<String, i64>, out: &mut String) -> Result<(), String> {
+    let mut at = 0;
+    while at < lines.len() {
+        if lines[at].trim() != "// unroll" {
+            out.push_str(lines[at]);
+            out.push('\n');
+            at += 1;
+            continue;
+        }
+        let head = lines.get(at + 1).ok_or("nothing follows an unroll mark")?;
+        let (name, values, suffix) = loop_head(head, constants).ok_or_else(|| format!("cannot unroll {}", head.trim()))?;
+        let indent = head.len() - head.trim_start().len();
+        let end = (at + 2..lines.len())
+            .find(|&i| lines[i].trim() == "}" && lines[i].len() - lines[i].trim_start().len() == indent)
+            .ok_or_else(|| format!("the loop {} has no end", head.trim()))?;
+        for value in values {
+            out.push_str(&format!("{{ const {name} = {value}{suffix};\n"));
+            unroll(&lines[at + 2..end], constants, out)?;
+            out.push_str("}\n");
+        }
+        at = end + 1;
+    }
+    Ok(())
+}
+
+/// Variable, values and literal suffix of `for (var i = A; i < B; i += C) {`.
+fn loop_head<'a>(head: &'a str, constants: &HashMap<String, i64>) -> Option<(&'a str, Vec<i64>, &'static str)> {
+    let inner = head.trim().strip_prefix("for (var ")?.strip_suffix(") {")?;
+    let mut parts = inner.split(';');
+    let (name, start) = parts.next()?.split_once(" = ")?;
+    let bound = parts.next()?.trim().strip_prefix(name)?.trim().strip_prefix('<')?.trim().to_string();
+    let step = parts.next()?.trim().strip_prefix(name)?.trim().strip_prefix("+=")?.trim();
+    let number = |text: &str| integer(text).or_else(|| product(text, constants));
+    let suffix = if start.ends_with('u') { "u" } else { "i" };
+    Some((name, (number(start)?..number(&bound)?).step_by(number(step)? as usize).collect(), suffix))
+}
+
+/// A product of constants and literals.
+fn product(text: &str, constants: &HashMap<String, i64>) -> Option<i64> {
+    text.split('*').map(|factor| constants.get(factor.trim()).copied().or_else(|| integer(factor))).product()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nested_loops_unroll() {
+        let lines = ["// unroll", "for (var i = 0u; i < N; i += 1u) {", "  // unroll", "  for (var j = 1u; j < 5u; j += 2u) {", "    f(i, j);", "  }", "}", "g();"];
+        let mut out = String::new();
+        unroll(&lines, &HashMap::from([("N".into(), 2)]), &mut out).unwrap();
+        assert_eq!(out.matches("f(i, j)").count(), 4);
+        assert!(out.contains("const j = 3u;") && out.ends_with("g();\n"));
+    }
+
+    #[test]
+    fn declarations_are_replaced_and_unknown_ones_refused() {
+        let text = assemble(&Kernel::new("elementwise").define("apply", "return -a;"), None).unwrap();
+        assert!(text.contains("fn apply(a: vec4<f32>, b: vec4<f32>, scale: f32) -> vec4<f32> { return -a; }"));
+        assert!(!text.contains("var<storage, read>"));
+        let error = assemble(&Kernel::new("elementwise").define("NOTHING", 1), None).unwrap_err();
+        assert!(error.to_string().contains("NOTHING"), "{error}");
+    }
+
+    #[test]
+    fn dimensions_are_baked() {
+        let text = assemble(&Kernel::new("fill"), Some(&[Dim::U(7), Dim::F(0.5)])).unwrap();
+        assert!(text.contains("const dims = Dims(7u, 0.5f);"), "{text}");
+        assert!(assemble(&Kernel::new("fill"), Some(&[Dim::U(7)])).is_err());
+    }
+}

@@ -1,0 +1,122 @@
+//! Kernels: one file per family, beside the WGSL file of the same name in `shaders/`.
+//!
+//! A kernel's host side turns a node of the graph into launches: which shader with which constants, which tensors are
+//! bound, how many invocations, and what it costs. It runs without a device; tile sizes come from the
+//! [`Target`](crate::plan::Target).
+
+mod activation;
+mod assemble;
+mod conv;
+mod cross_entropy;
+mod elementwise;
+mod gather;
+mod matmul;
+mod pool;
+mod reduce;
+mod softmax;
+mod update;
+
+pub use assemble::assemble;
+pub(crate) use elementwise::copy;
+pub(crate) use update::lower as lower_update;
+
+use crate::Result;
+use crate::graph::{Node, Op};
+use crate::plan::Lowering;
+
+/// A shader with the declarations that the host replaces in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kernel {
+    /// The file in `shaders/`, without its ending.
+    pub name: &'static str,
+    /// Declaration and replacement, see [`assemble`].
+    pub defines: Vec<(&'static str, String)>,
+}
+
+impl Kernel {
+    /// The shader as it stands in its file.
+    pub fn new(name: &'static str) -> Self {
+        Self { name, defines: Vec::new() }
+    }
+
+    /// With the constant, alias or one-line function `name` replaced.
+    pub fn define(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.defines.push((name, value.to_string()));
+        self
+    }
+}
+
+/// A number of a kernel's `Dims` block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Dim {
+    /// `u32`.
+    U(u32),
+    /// `i32`.
+    I(i32),
+    /// `f32`.
+    F(f32),
+}
+
+impl Dim {
+    /// The 32 bits that the shader sees.
+    pub fn bits(self) -> u32 {
+        match self {
+            Self::U(value) => value,
+            Self::I(value) => value as u32,
+            Self::F(value) => value.to_bits(),
+        }
+    }
+}
+
+/// Names and texts of all shaders.
+pub const SOURCES: &[(&str, &str)] = &[
+    ("adam", include_str!("../../shaders/adam.wgsl")),
+    ("avg_pool", include_str!("../../shaders/avg_pool.wgsl")),
+    ("avg_pool_backward", include_str!("../../shaders/avg_pool_backward.wgsl")),
+    ("broadcast", include_str!("../../shaders/broadcast.wgsl")),
+    ("conv", include_str!("../../shaders/conv.wgsl")),
+    ("conv_pack", include_str!("../../shaders/conv_pack.wgsl")),
+    ("conv_weight", include_str!("../../shaders/conv_weight.wgsl")),
+    ("cross_entropy", include_str!("../../shaders/cross_entropy.wgsl")),
+    ("elementwise", include_str!("../../shaders/elementwise.wgsl")),
+    ("fill", include_str!("../../shaders/fill.wgsl")),
+    ("gather", include_str!("../../shaders/gather.wgsl")),
+    ("loss_sum", include_str!("../../shaders/loss_sum.wgsl")),
+    ("matmul", include_str!("../../shaders/matmul.wgsl")),
+    ("max_pool", include_str!("../../shaders/max_pool.wgsl")),
+    ("max_pool_backward", include_str!("../../shaders/max_pool_backward.wgsl")),
+    ("reduce", include_str!("../../shaders/reduce.wgsl")),
+    ("reduce_splits", include_str!("../../shaders/reduce_splits.wgsl")),
+    ("sgd", include_str!("../../shaders/sgd.wgsl")),
+    ("softmax", include_str!("../../shaders/softmax.wgsl")),
+    ("softmax_backward", include_str!("../../shaders/softmax_backward.wgsl")),
+];
+
+/// The text of the shader `name`.
+pub fn source(name: &str) -> &'static str {
+    SOURCES.iter().find(|(other, _)| *other == name).map_or("", |(_, text)| text)
+}
+
+/// Appends the launches that compute `node`.
+pub(crate) fn lower(ctx: &mut Lowering, node: &Node) -> Result<()> {
+    match &node.op {
+        Op::Input | Op::Parameter(_) | Op::Reshape(_) => Ok(()),
+        Op::Constant { value, .. } => elementwise::fill(ctx, node, *value),
+        Op::Gather(gather) => gather::lower(ctx, node, gather),
+        Op::Conv2d(conv) => conv::forward(ctx, node, conv),
+        Op::Conv2dBackwardData(back) => conv::backward_data(ctx, node, back),
+        Op::Conv2dBackwardWeight(back) => conv::backward_weight(ctx, node, back),
+        Op::MatMul(matmul) => matmul::lower(ctx, node, matmul),
+        Op::Pool2d(pool) => pool::forward(ctx, node, pool),
+        Op::Pool2dBackward(back) => pool::backward(ctx, node, back),
+        Op::Unary(unary) => elementwise::unary(ctx, node, *unary),
+        Op::UnaryBackward(unary) => elementwise::unary_backward(ctx, node, *unary),
+        Op::Binary(binary) => elementwise::binary(ctx, node, *binary),
+        Op::Broadcast(_) => elementwise::broadcast(ctx, node),
+        Op::Reduce(reduce) => reduce::lower(ctx, node, reduce),
+        Op::Softmax(softmax) => softmax::forward(ctx, node, softmax),
+        Op::SoftmaxBackward(softmax) => softmax::backward(ctx, node, softmax),
+        Op::CrossEntropy(loss) => cross_entropy::forward(ctx, node, loss),
+        Op::CrossEntropyGrad(_) => cross_entropy::backward(ctx, node),
+    }
+}

@@ -1,0 +1,28 @@
+//! What a network is: modules with named parameters.
+//!
+//! A [`Module`] describes its forward pass once, on symbolic tensors; tracing it with concrete shapes yields the graph.
+//! Parameter names are those of PyTorch's `state_dict`: the path of the module, then `weight` or `bias`.
+
+mod layers;
+mod model;
+pub mod models;
+mod summary;
+
+pub use layers::{AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, Relu, Sequential, Sigmoid, Tanh};
+pub use model::{Model, Network};
+pub use summary::{Summary, SummaryRow};
+
+use crate::Result;
+use crate::graph::{Graph, Value};
+
+/// A piece of a network.
+pub trait Module {
+    /// Appends the forward pass for `x` to `graph` and yields its result.
+    fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value>;
+}
+
+impl<F: Fn(&mut Graph, Value) -> Result<Value>> Module for F {
+    fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {
+        self(graph, x)
+    }
+}

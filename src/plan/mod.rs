@@ -1,0 +1,175 @@
+//! How a program runs: dispatches, bindings and a memory map, all known before anything runs.
+//!
+//! ```text
+//! Program (graph, what to keep)  ->  fuse  ->  lower to launches  ->  place buffers  ->  Plan
+//! ```
+//!
+//! A [`Plan`] is data: it can be printed, tested and compared without a device. [`crate::gpu::Executable`] puts it on
+//! one.
+
+mod fuse;
+mod layout;
+mod lower;
+mod place;
+mod print;
+mod program;
+mod target;
+
+pub use fuse::fuse;
+pub use layout::ParameterLayout;
+pub use lower::{Arena, Launch, Lowering, Operand};
+pub use program::{Program, Record};
+pub use target::{Class, Target};
+
+use crate::graph::Value;
+use crate::kernels::Kernel;
+use crate::{Error, Result};
+use place::Placement;
+use std::collections::BTreeMap;
+
+/// Offsets of everything that is bound are multiples of this: the largest alignment that WebGPU allows an adapter to ask.
+pub const ALIGNMENT: u64 = 256;
+
+/// The most steps of one submit; the ring of records and the table of step numbers have this many slots.
+pub const SLOTS: usize = 64;
+
+/// Bytes of one entry in the table of step numbers, and of one record.
+pub const STEP_BYTES: u64 = ALIGNMENT;
+/// Bytes of one record: loss, correct, rows, and a spare number.
+pub const RECORD_BYTES: u64 = 16;
+
+/// What a buffer is for. Plans of one run share the buffers of equal roles.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// One number for each parameter, in pieces no larger than a buffer may be.
+    Arena(Arena, usize),
+    /// Everything that lives within a step, likewise.
+    Activations(usize),
+    /// What an input of this name was bound to.
+    Input(String),
+    /// The dimensions of the dispatches of the plan of this name.
+    Dimensions(String),
+    /// The table of step numbers.
+    Steps,
+    /// The ring of records.
+    Records,
+    /// Bound where a kernel has a binding that it will not read.
+    Null,
+    /// Memory through which results reach the host.
+    Staging(String),
+}
+
+/// A range of a buffer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Region {
+    /// The buffer.
+    pub role: Role,
+    /// Bytes from its start, a multiple of [`ALIGNMENT`].
+    pub offset: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// One dispatch, with everything that it needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispatch {
+    /// What to run, from which launch it came, for which layer, at which cost.
+    pub launch: Launch,
+    /// Where its dimensions lie in the buffer [`Role::Dimensions`].
+    pub dims_offset: u64,
+    /// Bindings 1, 2, ... of group 0.
+    pub bindings: Vec<Region>,
+    /// Whether the shader reads the step numbers (group 1).
+    pub steps: bool,
+    /// Bytes that it reads and writes if each operand is touched once.
+    pub bytes: u64,
+}
+
+/// A program, placed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The program's name.
+    pub name: String,
+    /// In the order in which they run.
+    pub dispatches: Vec<Dispatch>,
+    /// Bytes of every buffer that it needs.
+    pub buffers: BTreeMap<Role, u64>,
+    /// The content of [`Role::Dimensions`].
+    pub dims: Vec<u8>,
+    /// Where inputs and the values that were asked for lie.
+    pub regions: BTreeMap<Value, Region>,
+    /// Where each parameter lies in the arenas.
+    pub parameters: ParameterLayout,
+    /// The largest sum of activation bytes that are alive at once: no placement can do with less.
+    pub lower_bound: u64,
+}
+
+impl Plan {
+    /// Fuses, lowers and places `program` for `target`.
+    pub fn new(program: &Program, target: &Target) -> Result<Self> {
+        let program = fuse(program)?;
+        let layout = ParameterLayout::new(&program.graph, target)?;
+        let mut ctx = Lowering::new(&program.graph, target);
+        for node in program.graph.nodes() {
+            ctx.node(node)?;
+        }
+        let roots = program.roots();
+        let mut placement = Placement::new(&program, &layout, &roots);
+        placement.collect_gradients(&mut ctx)?;
+        if let Some(optimizer) = &program.optimizer {
+            crate::kernels::lower_update(&mut ctx, optimizer, &layout.pieces(target.max_binding))?;
+        }
+        let mut buffers = program.buffers(&layout);
+        let (launches, temporaries) = (std::mem::take(&mut ctx.launches), std::mem::take(&mut ctx.temporaries));
+        let lower_bound = placement.place(&launches, &temporaries, target, &mut buffers)?;
+
+        let mut dims = Vec::new();
+        let mut dispatches = Vec::with_capacity(launches.len());
+        for launch in launches {
+            let dims_offset = dims.len() as u64;
+            dims.extend(launch.dims.iter().flat_map(|dim| dim.bits().to_le_bytes()));
+            dims.resize(dims.len().next_multiple_of(ALIGNMENT as usize), 0);
+            let bindings = placement.bindings(&launch, target)?;
+            let bytes = bindings.iter().filter(|region| region.role != Role::Null).map(|region| region.size).sum();
+            let steps = crate::kernels::source(launch.kernel.name).contains("@group(1)");
+            dispatches.push(Dispatch { launch, dims_offset, bindings, steps, bytes });
+        }
+        buffers.insert(Role::Dimensions(program.name.clone()), dims.len().max(ALIGNMENT as usize) as u64);
+        if let Some((role, need)) = buffers.iter().find(|(_, bytes)| **bytes > target.max_buffer) {
+            let hint = "use a smaller --batch-size or a smaller data set".into();
+            return Err(Error::Limit { what: role.to_string(), need: *need, have: target.max_buffer, hint });
+        }
+        let regions = placement.kept(&program)?;
+        Ok(Self { name: program.name.clone(), dispatches, buffers, dims, regions, parameters: layout, lower_bound })
+    }
+
+    /// Bytes of all its buffers.
+    pub fn bytes(&self) -> u64 {
+        self.buffers.values().sum()
+    }
+
+    /// Floating-point operations of one step.
+    pub fn flops(&self) -> u64 {
+        self.dispatches.iter().map(|dispatch| dispatch.launch.flops).sum()
+    }
+
+    /// The kernels, each once, with the dimensions to bake in where the target asks for it.
+    pub fn kernels(&self) -> impl Iterator<Item = &Kernel> {
+        self.dispatches.iter().map(|dispatch| &dispatch.launch.kernel)
+    }
+}
+
+/// The buffers of plans that run on the same memory: for each role the largest size.
+pub fn shared_buffers<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> BTreeMap<Role, u64> {
+    let mut shared = BTreeMap::new();
+    for (role, &bytes) in plans.into_iter().flat_map(|plan| &plan.buffers) {
+        let size = shared.entry(role.clone()).or_insert(0);
+        *size = bytes.max(*size);
+    }
+    shared
+}
+
+/// `bytes` rounded up so that what follows is aligned.
+pub(crate) fn aligned(bytes: u64) -> u64 {
+    bytes.next_multiple_of(ALIGNMENT)
+}

@@ -1,0 +1,223 @@
+//! Where everything lies.
+//!
+//! Parameters, gradients and inputs have fixed places. All else lives from the first launch that binds it to the last,
+//! and tensors whose lives do not overlap may lie at the same address. Tensors are placed by falling size, each at the
+//! lowest address that is free during its life.
+
+use super::{
+    ALIGNMENT, Arena, Launch, Lowering, Operand, ParameterLayout, Program, RECORD_BYTES, Record, Region, Role, SLOTS,
+    Target, aligned,
+};
+use crate::graph::{Op, Value};
+use crate::{Error, Result};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// The places of a program's values and temporaries.
+pub(super) struct Placement<'a> {
+    program: &'a Program,
+    layout: &'a ParameterLayout,
+    roots: &'a [Value],
+    fixed: HashMap<Value, Region>,
+    placed: HashMap<Operand, Region>,
+}
+
+/// A tensor with the launches between which it must keep its place.
+struct Life {
+    operand: Operand,
+    bytes: u64,
+    first: usize,
+    last: usize,
+}
+
+impl<'a> Placement<'a> {
+    pub fn new(program: &'a Program, layout: &'a ParameterLayout, roots: &'a [Value]) -> Self {
+        let mut fixed = HashMap::new();
+        for place in layout.iter() {
+            fixed.insert(place.value, place.region(Arena::Parameters));
+        }
+        for (name, value) in program.graph.inputs() {
+            let size = program.graph.info(value).bytes().next_multiple_of(4);
+            fixed.insert(value, Region { role: Role::Input(name.into()), offset: 0, size });
+        }
+        Self { program, layout, roots, fixed, placed: HashMap::new() }
+    }
+
+    /// Lets gradients be computed where the update reads them; what cannot (a tensor that is the gradient of two
+    /// parameters, or no intermediate result) is copied there.
+    pub fn collect_gradients(&mut self, ctx: &mut Lowering) -> Result<()> {
+        for &(parameter, grad) in &self.program.gradients {
+            let place = self.layout.find(parameter).expect("gradients are asked for parameters");
+            let region = place.region(Arena::Gradients);
+            let root = self.roots[grad.index()];
+            if self.fixed.contains_key(&root) || self.program.outputs.contains(&grad) {
+                let copy = Operand::Temporary(usize::MAX - place.value.index());
+                self.placed.insert(copy, region);
+                crate::kernels::copy(ctx, Operand::Value(root), copy, &place.shape)?;
+            } else {
+                self.fixed.insert(root, region);
+            }
+        }
+        Ok(())
+    }
+
+    /// Places all else; yields the lower bound on its memory.
+    pub fn place(
+        &mut self,
+        launches: &[Launch],
+        temporaries: &[u64],
+        target: &Target,
+        buffers: &mut BTreeMap<Role, u64>,
+    ) -> Result<u64> {
+        let mut lives = self.lives(launches, temporaries);
+        let lower_bound = lower_bound(&lives, launches.len());
+        lives.sort_by_key(|life| (std::cmp::Reverse(life.bytes), life.first, life.last));
+        let mut done: Vec<(Life, usize, u64)> = vec![];
+        for life in lives {
+            if life.bytes > target.max_buffer.min(target.max_binding) {
+                return Err(Error::Limit {
+                    what: self.describe(&life, launches),
+                    need: life.bytes,
+                    have: target.max_buffer.min(target.max_binding),
+                    hint: "use a smaller --batch-size".into(),
+                });
+            }
+            let fits = |piece| free_offset(&done, &life, piece, target.max_buffer).map(|offset| (piece, offset));
+            let (piece, offset) = (0..=done.len()).find_map(fits).unwrap_or_default();
+            let role = Role::Activations(piece);
+            let end = buffers.entry(role.clone()).or_insert(0);
+            *end = (*end).max(offset + life.bytes);
+            self.placed.insert(life.operand, Region { role, offset, size: life.bytes });
+            done.push((life, piece, offset));
+        }
+        Ok(lower_bound)
+    }
+
+    fn lives(&self, launches: &[Launch], temporaries: &[u64]) -> Vec<Life> {
+        let mut ends: BTreeMap<(bool, usize), (usize, usize)> = BTreeMap::new();
+        for (index, launch) in launches.iter().enumerate() {
+            for operand in &launch.operands {
+                let key = match *operand {
+                    Operand::Value(value) => {
+                        let root = self.roots[value.index()];
+                        if self.fixed.contains_key(&root) {
+                            continue;
+                        }
+                        (false, root.index())
+                    }
+                    Operand::Temporary(temporary) if temporary < temporaries.len() => (true, temporary),
+                    _ => continue,
+                };
+                ends.entry(key).or_insert((index, index)).1 = index;
+            }
+        }
+        let kept: BTreeSet<usize> =
+            self.program.outputs.iter().map(|output| self.roots[output.index()].index()).collect();
+        ends.into_iter()
+            .map(|((temporary, index), (first, last))| {
+                let (operand, bytes) = match temporary {
+                    true => (Operand::Temporary(index), temporaries[index]),
+                    false => {
+                        let value = Value(index as u32);
+                        (Operand::Value(value), self.program.graph.info(value).bytes())
+                    }
+                };
+                let last = if !temporary && kept.contains(&index) { launches.len() } else { last };
+                Life { operand, bytes: aligned(bytes), first, last }
+            })
+            .collect()
+    }
+
+    /// The regions that `launch` binds, whole vectors of four numbers each.
+    pub fn bindings(&self, launch: &Launch, target: &Target) -> Result<Vec<Region>> {
+        let mut nulls = 0;
+        let mut regions = Vec::with_capacity(launch.operands.len());
+        for operand in &launch.operands {
+            let mut region = match *operand {
+                Operand::Value(value) => self.region(value).ok_or_else(|| self.unplaced(launch, value))?,
+                Operand::Temporary(_) => self.placed[operand].clone(),
+                Operand::Arena(arena, index) => self.layout.range(arena, index, target.max_binding),
+                Operand::Records => {
+                    let slots = if self.program.record == Record::Loss { SLOTS as u64 } else { 1 };
+                    Region { role: Role::Records, offset: 0, size: slots * RECORD_BYTES }
+                }
+                Operand::Null => {
+                    nulls += 1;
+                    Region { role: Role::Null, offset: (nulls - 1) * ALIGNMENT, size: ALIGNMENT }
+                }
+            };
+            region.size = region.size.next_multiple_of(16);
+            if region.size > target.max_binding {
+                return Err(Error::Limit {
+                    what: format!("{}: kernel {} on {}", launch.layer, launch.kernel.name, region.role),
+                    need: region.size,
+                    have: target.max_binding,
+                    hint: "use a smaller --batch-size or a smaller data set".into(),
+                });
+            }
+            regions.push(region);
+        }
+        Ok(regions)
+    }
+
+    /// Where inputs and outputs lie, for those who fill and read them.
+    pub fn kept(&self, program: &Program) -> Result<BTreeMap<Value, Region>> {
+        let inputs = program.graph.inputs().map(|(_, value)| value);
+        let mut regions = BTreeMap::new();
+        for value in inputs.chain(program.outputs.iter().copied()) {
+            let mut region = self.region(value).ok_or_else(|| {
+                Error::shape("plan", format!("output %{} is never computed", value.index()))
+            })?;
+            region.size = program.graph.info(value).bytes();
+            regions.insert(value, region);
+        }
+        Ok(regions)
+    }
+
+    fn region(&self, value: Value) -> Option<Region> {
+        let root = self.roots[value.index()];
+        self.fixed.get(&root).or_else(|| self.placed.get(&Operand::Value(root))).cloned()
+    }
+
+    fn unplaced(&self, launch: &Launch, value: Value) -> Error {
+        let op: &Op = &self.program.graph.producer(value).op;
+        Error::shape(&*launch.layer, format!("{} binds a {} that nothing computes", launch.kernel.name, op.name()))
+    }
+
+    fn describe(&self, life: &Life, launches: &[Launch]) -> String {
+        match life.operand {
+            Operand::Value(value) => {
+                let node = self.program.graph.producer(value);
+                format!("{}: the result of {}, {:?},", node.layer, node.op.name(), self.program.graph.shape(value))
+            }
+            _ => format!("{}: scratch memory of {}", launches[life.first].layer, launches[life.first].kernel.name),
+        }
+    }
+}
+
+fn lower_bound(lives: &[Life], launches: usize) -> u64 {
+    let mut change = vec![0_i64; launches + 2];
+    for life in lives {
+        change[life.first] += life.bytes as i64;
+        change[life.last + 1] -= life.bytes as i64;
+    }
+    let mut alive = 0;
+    change.into_iter().map(|bytes| { alive += bytes; alive }).max().unwrap_or(0) as u64
+}
+
+/// The lowest offset of a buffer at which `life` meets nothing that is alive with it.
+fn free_offset(done: &[(Life, usize, u64)], life: &Life, piece: usize, max_buffer: u64) -> Option<u64> {
+    let mut taken: Vec<(u64, u64)> = done
+        .iter()
+        .filter(|(other, at, _)| *at == piece && other.first <= life.last && life.first <= other.last)
+        .map(|(other, _, offset)| (*offset, offset + other.bytes))
+        .collect();
+    taken.sort_unstable();
+    let mut offset = 0;
+    for (start, end) in taken {
+        if offset + life.bytes <= start {
+            break;
+        }
+        offset = offset.max(end);
+    }
+    (offset + life.bytes <= max_buffer).then_some(offset)
+}

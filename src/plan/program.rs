@@ -1,0 +1,79 @@
+//! What a plan is made from: a graph, and which of its values matter.
+
+use super::{Arena, ParameterLayout, RECORD_BYTES, Role, SLOTS, STEP_BYTES, aligned};
+use crate::graph::{DType, Graph, Op, Optimizer, Value};
+use std::collections::BTreeMap;
+
+/// Whether a program writes its loss into the ring of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// No ring is needed.
+    None,
+    /// The losses of the graph's cross-entropy.
+    Loss,
+}
+
+/// A graph and what is wanted of it.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Names the plan and its buffer of dimensions.
+    pub name: String,
+    /// What to compute.
+    pub graph: Graph,
+    /// Values that are read after the last dispatch.
+    pub outputs: Vec<Value>,
+    /// Parameters and their gradients; these go into the gradient arena.
+    pub gradients: Vec<(Value, Value)>,
+    /// The update that ends a step.
+    pub optimizer: Option<Optimizer>,
+    /// Whether losses are recorded.
+    pub record: Record,
+}
+
+impl Program {
+    /// A program that computes `outputs`.
+    pub fn new(name: &str, graph: Graph, outputs: &[Value]) -> Self {
+        let outputs = outputs.into();
+        Self { name: name.into(), graph, outputs, gradients: vec![], optimizer: None, record: Record::None }
+    }
+
+    /// For each value the one whose memory it shares: views share that of what they view.
+    pub(super) fn roots(&self) -> Vec<Value> {
+        let mut roots: Vec<Value> = (0..self.graph.len() as u32).map(Value).collect();
+        for node in self.graph.nodes() {
+            if let Op::Reshape(_) = node.op {
+                roots[node.outputs[0].index()] = roots[node.inputs[0].index()];
+            }
+        }
+        roots
+    }
+
+    /// The buffers whose sizes do not depend on placement.
+    pub(super) fn buffers(&self, layout: &ParameterLayout) -> BTreeMap<Role, u64> {
+        let mut buffers = BTreeMap::from([
+            (Role::Null, 8 * super::ALIGNMENT),
+            (Role::Steps, SLOTS as u64 * STEP_BYTES),
+            (Role::Records, if self.record == Record::Loss { SLOTS as u64 * RECORD_BYTES } else { RECORD_BYTES }),
+        ]);
+        let mut arenas = vec![];
+        if !layout.is_empty() {
+            arenas.push(Arena::Parameters);
+            if !self.gradients.is_empty() {
+                arenas.push(Arena::Gradients);
+            }
+            let states = self.optimizer.map_or(0, |optimizer| optimizer.states());
+            arenas.extend((0..states).map(Arena::State));
+        }
+        for arena in arenas {
+            for (piece, &bytes) in layout.buffers().iter().enumerate() {
+                buffers.insert(Role::Arena(arena, piece), bytes);
+            }
+        }
+        for (name, value) in self.graph.inputs() {
+            let info = self.graph.info(value);
+            let padded = if info.dtype == DType::U8 { info.bytes().next_multiple_of(4) } else { info.bytes() };
+            buffers.insert(Role::Input(name.into()), aligned(padded));
+        }
+        buffers
+    }
+}

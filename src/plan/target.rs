@@ -1,0 +1,59 @@
+//! What a plan is made for: the facts of an adapter that decide about kernels and placement.
+
+/// The kind of processor behind an adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// A driver that runs shaders on the processor (llvmpipe, SwiftShader, WARP).
+    Cpu,
+    /// A GPU that shares its memory with the processor.
+    Integrated,
+    /// A GPU with memory of its own.
+    Discrete,
+    /// A GPU that says nothing about itself (virtual machines, browsers, some GL drivers).
+    Other,
+}
+
+impl Class {
+    /// The word for it in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Integrated => "integrated",
+            Self::Discrete => "discrete",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// An adapter as far as planning sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The kind of processor.
+    pub class: Class,
+    /// The largest range that one binding may cover, in bytes.
+    pub max_binding: u64,
+    /// The largest buffer, in bytes.
+    pub max_buffer: u64,
+    /// The most workgroups along one axis.
+    pub max_workgroups: u32,
+    /// Whether dimensions become constants of the shader. GPUs gain by it; where compiling is dear they stay uniforms,
+    /// and layers of different sizes share a pipeline.
+    pub bake: bool,
+}
+
+impl Target {
+    /// The limits that WebGPU promises everywhere, for an adapter of this class.
+    pub fn portable(class: Class) -> Self {
+        let bake = matches!(class, Class::Integrated | Class::Discrete);
+        Self { class, max_binding: 128 << 20, max_buffer: 256 << 20, max_workgroups: 65_535, bake }
+    }
+
+    /// How many invocations keep the processor busy.
+    pub(crate) fn busy(&self) -> u64 {
+        match self.class {
+            Class::Cpu => 512,
+            Class::Integrated | Class::Other => 16_384,
+            Class::Discrete => 131_072,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Convolutions: window, stride, padding, dilation and groups that do not divide.
+
+use super::{Case, case};
+use crate::Result;
+use crate::graph::Conv2d;
+
+const BIAS: bool = true;
+const PLAIN: bool = false;
+
+#[rustfmt::skip]
+pub(super) fn list() -> Vec<Result<Case>> {
+    vec![
+        conv("1x1 of one number", [1, 1, 1, 1], [1, 1, 1, 1], BIAS, at(1, 0)),
+        conv("1x1", [2, 5, 7, 3], [6, 5, 1, 1], BIAS, at(1, 0)),
+        conv("1x1 of many channels", [2, 130, 5, 5], [67, 130, 1, 1], PLAIN, at(1, 0)),
+        conv("1x1 stride 2", [2, 8, 9, 9], [7, 8, 1, 1], BIAS, at(2, 0)),
+        conv("1x1 stride 3 padding 2", [1, 3, 8, 7], [5, 3, 1, 1], BIAS, at(3, 2)),
+        conv("3x3", [3, 4, 5, 6], [5, 4, 3, 3], PLAIN, at(1, 0)),
+        conv("3x3 of its own size", [5, 3, 3, 3], [7, 3, 3, 3], BIAS, at(1, 0)),
+        conv("3x3 padding 1", [2, 3, 13, 11], [5, 3, 3, 3], BIAS, at(1, 1)),
+        conv("3x3 padding 1 even", [2, 16, 16, 16], [32, 16, 3, 3], BIAS, at(1, 1)),
+        conv("3x3 padding 1 wide", [1, 64, 14, 14], [65, 64, 3, 3], PLAIN, at(1, 1)),
+        conv("3x3 padding 1 over several tiles", [1, 33, 27, 29], [130, 33, 3, 3], BIAS, at(1, 1)),
+        conv("3x3 padding 1 single channel", [17, 1, 7, 7], [1, 1, 3, 3], BIAS, at(1, 1)),
+        conv("3x3 padding 1 of one pixel", [3, 7, 1, 1], [5, 7, 3, 3], BIAS, at(1, 1)),
+        conv("3x3 padding 4", [1, 2, 3, 5], [3, 2, 3, 3], BIAS, at(1, 4)),
+        conv("3x3 stride 2 padding 1", [2, 6, 15, 14], [9, 6, 3, 3], PLAIN, at(2, 1)),
+        conv("3x3 stride 2 leftover", [1, 3, 10, 12], [4, 3, 3, 3], BIAS, at(2, 0)),
+        conv("3x3 stride 5", [2, 3, 17, 14], [4, 3, 3, 3], BIAS, at(5, 1)),
+        conv("3x3 257 channels to 3", [1, 257, 4, 3], [3, 257, 3, 3], BIAS, at(1, 1)),
+        conv("3x3 3 channels to 131", [1, 3, 6, 5], [131, 3, 3, 3], BIAS, at(1, 1)),
+        conv("2x2 stride 2", [3, 5, 9, 7], [6, 5, 2, 2], BIAS, at(2, 0)),
+        conv("2x2 padding 1", [1, 3, 4, 4], [3, 3, 2, 2], PLAIN, at(1, 1)),
+        conv("5x5 padding 2", [3, 1, 28, 28], [6, 1, 5, 5], BIAS, at(1, 2)),
+        conv("5x5", [2, 6, 14, 14], [16, 6, 5, 5], BIAS, at(1, 0)),
+        conv("5x5 of its own size", [3, 16, 5, 5], [21, 16, 5, 5], BIAS, at(1, 0)),
+        conv("7x7 stride 2 padding 3", [1, 3, 23, 24], [8, 3, 7, 7], PLAIN, at(2, 3)),
+        conv("11x11 stride 4", [1, 3, 35, 31], [5, 3, 11, 11], BIAS, at(4, 0)),
+        conv("11x11 stride 4 padding 2", [2, 3, 63, 63], [8, 3, 11, 11], BIAS, at(4, 2)),
+        conv("1x7 padding 0x3", [2, 3, 5, 13], [4, 3, 1, 7], BIAS, Conv2d { padding: [0, 3], ..at(1, 0) }),
+        conv("7x1 padding 3x0", [2, 3, 13, 5], [4, 3, 7, 1], PLAIN, Conv2d { padding: [3, 0], ..at(1, 0) }),
+        conv("3x2 stride 1x3 padding 2x1", [2, 3, 7, 11], [5, 3, 3, 2], BIAS, Conv2d { stride: [1, 3], padding: [2, 1], ..at(1, 0) }),
+        conv("1x3 of one row", [1, 1, 1, 1009], [2, 1, 1, 3], BIAS, at(1, 0)),
+        conv("3x1 of one column", [1, 2, 503, 1], [1, 2, 3, 1], PLAIN, at(2, 0)),
+        conv("3x3 dilation 2", [2, 3, 9, 8], [4, 3, 3, 3], BIAS, Conv2d { dilation: [2, 2], ..at(1, 0) }),
+        conv("3x3 dilation 3 padding 3 stride 2", [1, 4, 13, 11], [5, 4, 3, 3], PLAIN, Conv2d { dilation: [3, 3], ..at(2, 3) }),
+        conv("3x3 dilation 1x4", [2, 2, 5, 13], [3, 2, 3, 3], BIAS, Conv2d { dilation: [1, 4], ..at(1, 1) }),
+        conv("3x3 groups 2", [2, 6, 7, 5], [8, 3, 3, 3], BIAS, groups(2, at(1, 1))),
+        conv("3x3 groups 3 stride 2", [1, 9, 11, 8], [6, 3, 3, 3], PLAIN, groups(3, at(2, 1))),
+        conv("1x1 groups 5", [3, 10, 4, 4], [15, 2, 1, 1], BIAS, groups(5, at(1, 0))),
+        conv("3x3 depthwise", [2, 13, 9, 7], [13, 1, 3, 3], BIAS, groups(13, at(1, 1))),
+        conv("3x3 depthwise twice stride 2", [2, 5, 9, 10], [10, 1, 3, 3], PLAIN, groups(5, at(2, 1))),
+        conv("5x5 depthwise dilation 2", [1, 7, 11, 12], [7, 1, 5, 5], BIAS, groups(7, Conv2d { dilation: [2, 2], ..at(1, 4) })),
+        conv("3x3 weight gradient over 203125 terms", [13, 1, 125, 125], [2, 1, 3, 3], BIAS, at(1, 1)),
+        conv("1x1 weight gradient over 200704 terms", [4, 3, 224, 224], [2, 3, 1, 1], BIAS, at(1, 0)),
+    ]
+}
+
+fn conv(name: &str, x: [usize; 4], weight: [usize; 4], bias: bool, conv: Conv2d) -> Result<Case> {
+    case(format!("conv2d {name}"), |g| {
+        let (x, w) = (g.tensor(&x)?, g.tensor(&weight)?);
+        let bias = if bias { Some(g.tensor(&weight[..1])?) } else { None };
+        g.conv2d(x, w, bias, conv)
+    })
+}
+
+fn at(stride: usize, padding: usize) -> Conv2d {
+    Conv2d { stride: [stride; 2], padding: [padding; 2], ..Conv2d::default() }
+}
+
+fn groups(groups: usize, conv: Conv2d) -> Conv2d {
+    Conv2d { groups, ..conv }
+}

@@ -1,0 +1,77 @@
+//! Softmax along any axis, cross-entropy, mean squared error, and batches of a data set.
+
+use super::{Case, case};
+use crate::Result;
+use crate::graph::{DType, Gather};
+
+const LINES: [(&[usize], usize); 10] = [
+    (&[1], 0),
+    (&[67], 0),
+    (&[3, 10], 1),
+    (&[10, 3], 0),
+    (&[257, 2], 1),
+    (&[3, 1000], 1),
+    (&[1025, 3], 0),
+    (&[2, 5, 3], 1),
+    (&[2, 7, 3, 5], 0),
+    (&[2, 7, 3, 5], 3),
+];
+
+pub(super) fn list() -> Vec<Result<Case>> {
+    let softmax = LINES.into_iter().flat_map(|(shape, axis)| [softmax(false, shape, axis), softmax(true, shape, axis)]);
+    let sizes = [1, 3, 257].into_iter().flat_map(|batch| [2, 10, 1000].map(|classes| cross_entropy(batch, classes)));
+    let mse = [&[1][..], &[7, 13], &[3, 2, 5, 4], &[4099]].map(|shape| {
+        case(format!("mse_loss {shape:?}"), |g| {
+            let (a, b) = (g.tensor(shape)?, g.tensor(shape)?);
+            g.mse_loss(a, b)
+        })
+    });
+    softmax.chain(sizes).chain([cross_entropy(1, 1)]).chain(mse).chain(others()).collect()
+}
+
+fn softmax(log: bool, shape: &[usize], axis: usize) -> Result<Case> {
+    case(format!("{}softmax {shape:?} along {axis}", if log { "log_" } else { "" }), |g| {
+        let x = g.tensor(shape)?;
+        if log { g.log_softmax(x, axis) } else { g.softmax(x, axis) }
+    })
+}
+
+fn cross_entropy(batch: usize, classes: usize) -> Result<Case> {
+    case(format!("cross_entropy of {batch} rows in {classes} classes"), |g| {
+        let logits = g.tensor(&[batch, classes])?;
+        let labels = g.input("labels", &[batch], DType::U32)?;
+        Ok(g.cross_entropy(logits, labels)?.0)
+    })
+}
+
+fn others() -> [Result<Case>; 4] {
+    [
+        case("softmax of large logits", |g| {
+            let x = g.tensor(&[5, 7])?;
+            let hundreds = g.constant(300.0, &[])?;
+            let x = g.mul(x, hundreds)?;
+            g.softmax(x, 1)
+        }),
+        case("cross_entropy of large logits, part of a sum", |g| {
+            let (x, labels) = (g.tensor(&[6, 9])?, g.input("labels", &[6], DType::U32)?);
+            let hundreds = g.constant(300.0, &[])?;
+            let logits = g.mul(x, hundreds)?;
+            let (loss, _) = g.cross_entropy(logits, labels)?;
+            let decay = g.mse_loss(x, logits)?;
+            g.add(loss, decay)
+        }),
+        gather([23, 3, 5, 7], 9),
+        gather([4, 1, 1, 1], 4),
+    ]
+}
+
+fn gather(images: [usize; 4], batch: usize) -> Result<Case> {
+    case(format!("gather {batch} of {images:?}"), |g| {
+        let channels = images[1];
+        let (labels, order) = (&images[..1], &images[..1]);
+        let images = g.input("images", &images, DType::U8)?;
+        let (labels, order) = (g.input("labels", labels, DType::U32)?, g.input("order", order, DType::U32)?);
+        let (mean, std) = ([0.5, 0.4, 0.3][..channels].to_vec(), [0.25, 0.2, 0.3][..channels].to_vec());
+        Ok(g.gather(images, labels, order, Gather { batch, mean, std })?.0)
+    })
+}

@@ -1,0 +1,122 @@
+//! The definition of every operator: a naive evaluator of graphs in f64, on the CPU.
+//!
+//! The tests and `wgrad selftest` compare an adapter's results with these. Nothing here is fast on purpose; each
+//! operator is the loop that its formula spells, so that the two can be read side by side. The gradients that
+//! [`crate::graph::differentiate_from`] appends to a graph are evaluated like any other node, and are themselves
+//! checked by finite differences (`gradient_tests.rs`) and against PyTorch (`tests/reference_goldens.rs`).
+
+mod array;
+pub mod cases;
+mod conv;
+mod data;
+mod elementwise;
+mod feeds;
+mod length;
+mod loss;
+mod matmul;
+mod pool;
+mod reduce;
+mod softmax;
+
+#[cfg(test)]
+mod epilogue_tests;
+#[cfg(test)]
+mod evaluate_tests;
+#[cfg(test)]
+mod gradient_tests;
+
+pub use array::Array;
+pub use feeds::feeds;
+pub use length::reduction_length;
+
+use crate::graph::{Graph, Node, Op, Value};
+use crate::{Error, Result};
+use std::collections::HashMap;
+
+/// What an operator yields, or what is wrong with its operands.
+type Yields<T = Array> = Result<T, String>;
+
+/// Every value of `graph`, by [`Value::index`].
+///
+/// `feeds` hold the inputs and parameters, and may override any other value. `None` is a value that depends on
+/// something that was not fed, or that no node yields any more. Feeds for values that `graph` lacks are ignored, so
+/// that one set serves a graph and its derivative.
+///
+/// # Errors
+///
+/// A feed of another shape than its value's; a label or sample index out of range; an operator with missing operands.
+pub fn evaluate(graph: &Graph, feeds: &HashMap<Value, Array>) -> Result<Vec<Option<Array>>> {
+    let mut values: Vec<Option<Array>> = vec![None; graph.len()];
+    for node in graph.nodes() {
+        let fail = |message: String| Error::shape(place(node), message);
+        if node.outputs.iter().any(|output| !feeds.contains_key(output)) {
+            let results = compute(graph, node, &values).map_err(fail)?;
+            for (&output, result) in node.outputs.iter().zip(results.into_iter().flatten()) {
+                values[output.index()] = Some(result);
+            }
+        }
+        for &output in &node.outputs {
+            if let Some(feed) = feeds.get(&output) {
+                values[output.index()] = Some(feed.clone());
+            }
+            if let Some(array) = &values[output.index()] {
+                array.expect_shape(graph.shape(output)).map_err(fail)?;
+            }
+        }
+    }
+    Ok(values)
+}
+
+fn place(node: &Node) -> &str {
+    if node.layer.is_empty() { node.op.name() } else { &node.layer }
+}
+
+/// The results of `node`; `None` if something that it reads is not known.
+fn compute(graph: &Graph, node: &Node, values: &[Option<Array>]) -> Yields<Option<Vec<Array>>> {
+    let known = |value: &Value| values[value.index()].as_ref();
+    let Some(inputs) = node.inputs.iter().map(known).collect::<Option<Vec<&Array>>>() else { return Ok(None) };
+    if matches!(node.op, Op::Input | Op::Parameter(_)) {
+        return Ok(None);
+    }
+    let mut results = apply(&node.op, &inputs, graph.shape(node.outputs[0]))?;
+    if let Some(activation) = node.epilogue.activation {
+        results[0] = elementwise::unary(activation, &results[0]);
+    }
+    if let Some(mask) = &node.epilogue.mask {
+        let Some(output) = known(&mask.output) else { return Ok(None) };
+        results[0] = elementwise::unary_backward(mask.activation, &results[0], output)?;
+    }
+    Ok(Some(results))
+}
+
+/// `op` applied to `inputs`; `shape` is that of its first result.
+fn apply(op: &Op, inputs: &[&Array], shape: &[usize]) -> Yields<Vec<Array>> {
+    let one = |array: Array| Ok(vec![array]);
+    match (op, inputs) {
+        (Op::Constant { value, shape }, []) => one(Array::filled(shape, f64::from(*value))),
+        (Op::Gather(op), [images, labels, order]) => data::gather(op, images, labels, order),
+        (Op::Conv2d(conv), [x, weight, bias @ ..]) => {
+            one(conv::forward(conv, x, weight, bias.first().copied(), shape)?)
+        }
+        (Op::Conv2dBackwardData(op), [dy, weight]) => one(conv::backward_data(op, dy, weight)?),
+        (Op::Conv2dBackwardWeight(op), [x, dy]) => conv::backward_weight(op, x, dy),
+        (Op::MatMul(op), [a, b, bias @ ..]) => matmul::product(op, a, b, bias.first().copied()),
+        (Op::Pool2d(pool), [x]) if pool.average => one(pool::average(pool, x, shape)?),
+        (Op::Pool2d(pool), [x]) => pool::max(pool, x, shape),
+        (Op::Pool2dBackward(op), [dy]) if op.pool.average => one(pool::average_backward(op, dy)?),
+        (Op::Pool2dBackward(op), [dy, argmax]) => one(pool::max_backward(op, dy, argmax)?),
+        (Op::Unary(function), [x]) => one(elementwise::unary(*function, x)),
+        (Op::UnaryBackward(function), [dy, y]) => one(elementwise::unary_backward(*function, dy, y)?),
+        (Op::Binary(function), [a, b]) => one(elementwise::binary(*function, a, b, shape)),
+        (Op::Broadcast(shape), [x]) => one(elementwise::broadcast(x, shape)),
+        (Op::Reduce(op), [x]) => one(reduce::reduce(op, x, shape)),
+        (Op::Reshape(op), [x]) => one(Array { shape: op.0.clone(), data: x.data.clone() }),
+        (Op::Softmax(op), [x]) => one(softmax::forward(op, x)),
+        (Op::SoftmaxBackward(op), [dy, y]) => one(softmax::backward(op, dy, y)),
+        (Op::CrossEntropy(op), [logits, labels]) => loss::cross_entropy(op, logits, labels),
+        (Op::CrossEntropyGrad(_), [logits, labels, grad]) => {
+            one(loss::cross_entropy_grad(logits, labels, grad.data[0])?)
+        }
+        _ => Err(format!("{} does not take {} operands", op.name(), inputs.len())),
+    }
+}

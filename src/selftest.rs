@@ -1,0 +1,148 @@
+//! Every operator and gradient on an adapter against the f64 reference.
+//!
+//! The cases are graphs of one operator or a few, in awkward sizes, on random numbers. Each is differentiated, fused and
+//! planned as in training; the results of the adapter must lie within the rounding of f32 arithmetic of what
+//! [`reference`](crate::reference) computes from the unfused graph in f64. Every range is filled with NaN before it is
+//! written, so that an element that no kernel writes is found out.
+
+use crate::Result;
+use crate::gpu::{Gpu, Runner, decode, encode};
+use crate::graph::{Binary, Graph, Op, Value};
+use crate::plan::{Plan, Program};
+use crate::reference::cases::{Case, cases};
+use crate::reference::{Array, evaluate, reduction_length};
+use std::collections::{BTreeSet, HashMap};
+
+/// The outcome of one case.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// The case.
+    pub name: String,
+    /// The kernels that it ran.
+    pub kernels: BTreeSet<&'static str>,
+    /// The largest error over all results and gradients, as a multiple of what is tolerated: up to 1 is a pass.
+    pub worst: f64,
+    /// The error that this belongs to, relative to the largest number of its tensor.
+    pub error: f64,
+    /// Which tensor that was.
+    pub tensor: String,
+    /// Whether the case could not run at all.
+    pub failure: Option<String>,
+}
+
+impl Check {
+    /// Whether all results are within tolerance.
+    pub fn passed(&self) -> bool {
+        self.failure.is_none() && self.worst <= 1.0
+    }
+}
+
+/// Runs all cases whose name contains `filter`; `progress` hears of each as it is done.
+pub async fn run(gpu: &Gpu, filter: &str, mut progress: impl FnMut(&Check, usize)) -> Result<Vec<Check>> {
+    let cases: Vec<Case> = cases()?.into_iter().filter(|case| case.name.contains(filter)).collect();
+    let mut checks = Vec::with_capacity(cases.len());
+    for case in &cases {
+        let check = match check(gpu, case).await {
+            Ok(check) => check,
+            Err(error) => Check {
+                name: case.name.clone(),
+                kernels: BTreeSet::new(),
+                worst: f64::INFINITY,
+                error: f64::INFINITY,
+                tensor: String::new(),
+                failure: Some(error.to_string()),
+            },
+        };
+        progress(&check, cases.len());
+        checks.push(check);
+        gpu.check()?;
+    }
+    Ok(checks)
+}
+
+/// Runs one case.
+pub async fn check(gpu: &Gpu, case: &Case) -> Result<Check> {
+    let derived = case.differentiated()?;
+    let mut wanted = vec![(case.output, "result".to_string())];
+    for (&value, grad) in case.wrt.iter().zip(&derived.grads) {
+        if let Some(grad) = grad {
+            wanted.push((*grad, format!("gradient by {}", derived.graph.producer(value).layer)));
+        }
+    }
+    compare(gpu, &case.name, &derived.graph, &case.feeds(0), &wanted).await
+}
+
+/// Computes `wanted` values of `graph` on the adapter and by the reference, and states the largest difference.
+pub async fn compare(
+    gpu: &Gpu,
+    name: &str,
+    graph: &Graph,
+    feeds: &HashMap<Value, Array>,
+    wanted: &[(Value, String)],
+) -> Result<Check> {
+    let evaluated = evaluate(graph, feeds)?;
+    let outputs: Vec<Value> = wanted.iter().map(|(value, _)| *value).collect();
+    let mut runner = Runner::new(gpu, &Program::new(name, graph.clone(), &outputs)).await?;
+    for (_, value) in graph.inputs().chain(graph.parameters()) {
+        if let Some(array) = feeds.get(&value) {
+            runner.feed(value, &encode(graph.info(value).dtype, &array.data))?;
+        }
+    }
+    runner.run_poisoned().await?;
+    let slack = slack(graph);
+    let mut check = Check {
+        name: name.into(),
+        kernels: kernels(runner.plan()),
+        worst: 0.0,
+        error: 0.0,
+        tensor: wanted[0].1.clone(),
+        failure: None,
+    };
+    for (value, label) in wanted {
+        let Some(expected) = evaluated[value.index()].as_ref() else { continue };
+        let found = decode(graph.info(*value).dtype, &runner.read(*value).await?);
+        let largest = scale(graph, *value, &evaluated);
+        let difference = expected.data.iter().zip(&found).fold(0.0_f64, |worst, (a, b)| {
+            let difference = (a - b).abs();
+            if difference.is_nan() { f64::INFINITY } else { worst.max(difference) }
+        });
+        let tolerated = slack * f64::from(f32::EPSILON) * largest.max(f64::from(f32::MIN_POSITIVE));
+        if difference / tolerated > check.worst {
+            check.worst = difference / tolerated;
+            check.error = difference / largest.max(f64::MIN_POSITIVE);
+            check.tensor = label.clone();
+        }
+    }
+    Ok(check)
+}
+
+/// The size of number that a tensor's roundings are a part of: its largest element, or where differences are taken, that
+/// of what they are taken of.
+fn scale(graph: &Graph, value: Value, evaluated: &[Option<Array>]) -> f64 {
+    let largest = |value: Value| {
+        let numbers = evaluated[value.index()].iter().flat_map(|array| &array.data);
+        numbers.fold(0.0_f64, |largest, number| largest.max(number.abs()))
+    };
+    let node = graph.producer(value);
+    let inputs = || node.inputs.iter();
+    let operands = match node.op {
+        Op::SoftmaxBackward(_) => inputs().map(|&input| largest(input)).product(),
+        Op::Binary(Binary::Add | Binary::Sub) => inputs().map(|&input| largest(input)).fold(0.0, f64::max),
+        Op::Binary(Binary::Mul) => inputs().map(|&input| scale(graph, input, evaluated)).product(),
+        _ => 0.0,
+    };
+    largest(value).max(operands)
+}
+
+/// How many units in the last place of a tensor's largest number its elements may be off.
+///
+/// A sum of L products of random signs gathers about sqrt(L) roundings. The constant covers what drivers may be off in
+/// exp, log, tanh and division (Vulkan allows 3 + 2|x| units for exp).
+fn slack(graph: &Graph) -> f64 {
+    let roots = graph.nodes().iter().map(|node| (reduction_length(graph, node) as f64).sqrt());
+    8.0 + roots.sum::<f64>()
+}
+
+fn kernels(plan: &Plan) -> BTreeSet<&'static str> {
+    plan.kernels().map(|kernel| kernel.name).collect()
+}

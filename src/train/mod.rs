@@ -1,0 +1,36 @@
+//! Training: a model, a data set and settings become a report.
+//!
+//! ```text
+//! Trainer  ->  Session (plans, memory and replays on a Gpu)  ->  Observers (progress, run folder)  ->  Report
+//! ```
+//!
+//! Everything that decides about numbers is settled before the first step: weights, order of samples, learning rates.
+//! The device only replays. Two runs with equal settings on one adapter yield equal bytes.
+
+mod checkpoint;
+mod initial;
+mod observer;
+mod optimizers;
+mod order;
+mod report;
+#[cfg(feature = "reports")]
+mod folder;
+#[cfg(feature = "reports")]
+mod plots;
+mod schedule;
+mod session;
+mod settings;
+mod trainer;
+
+pub use checkpoint::{Checkpoint, Weights, read_weights};
+#[cfg(feature = "reports")]
+pub use folder::{Config, RunFolder};
+pub use initial::initial_parameters;
+pub use observer::{EvalMetrics, Observer, Start, StepMetrics};
+pub use optimizers::{Adam, AdamW, Sgd};
+pub use order::epoch_order;
+pub use report::Report;
+pub use schedule::Schedule;
+pub use session::{Evaluation, Session};
+pub use settings::Settings;
+pub use trainer::Trainer;

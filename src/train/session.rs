@@ -1,0 +1,301 @@
+//! Training and evaluation plans of one run, on one device.
+
+use super::checkpoint::{self, STATE};
+use super::{Settings, initial_parameters};
+use crate::data::{Dataset, Images};
+use crate::gpu::{Executable, Gpu, Memory, Staging, StepNumbers};
+use crate::graph::{DType, Gather, Graph, Value, differentiate};
+use crate::io::TensorFile;
+use crate::nn::Model;
+use crate::plan::{Arena, Plan, Program, RECORD_BYTES, Record, Region, Role, SLOTS, STEP_BYTES, shared_buffers};
+use crate::{Error, Result};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Submits whose records have not been read yet, at most.
+const IN_FLIGHT: usize = 3;
+
+/// Loss, correct rows and rows of one step.
+pub type StepRecord = [f32; 3];
+
+/// A pass over the test samples.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// Mean over all samples.
+    pub loss: f64,
+    /// Share of samples that were right.
+    pub accuracy: f64,
+}
+
+/// A run's plans, memory and pipelines.
+pub struct Session {
+    gpu: Gpu,
+    train: Plan,
+    eval: Plan,
+    buffers: BTreeMap<Role, u64>,
+    memory: Memory,
+    train_step: Executable,
+    eval_step: Executable,
+    logits: Value,
+    rings: VecDeque<Staging>,
+    download: Staging,
+    batch: usize,
+    test_samples: usize,
+    test_labels: Vec<u32>,
+    states: &'static [&'static str],
+}
+
+/// The graph of a batch of `part`: gathered, normalised, and passed through the model. Yields logits and labels.
+fn forward(model: &Model, dataset: &Dataset, part: &str, images: &Images, batch: usize) -> Result<(Graph, Value, Value)> {
+    let mut graph = Graph::new();
+    let count = images.len();
+    let [c, h, w] = images.shape;
+    let pixels = graph.input(&format!("{part}.images"), &[count, c, h, w], DType::U8)?;
+    let labels = graph.input(&format!("{part}.labels"), &[count], DType::U32)?;
+    let order = graph.input(&format!("{part}.order"), &[count], DType::U32)?;
+    let gather = Gather { batch, mean: dataset.mean.clone(), std: dataset.std.clone() };
+    let (x, y) = graph.scoped("batch", |graph| graph.gather(pixels, labels, order, gather))?;
+    let logits = model.forward(&mut graph, x)?;
+    Ok((graph, logits, y))
+}
+
+/// The program of a training step.
+pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Program> {
+    let (mut graph, logits, labels) = forward(model, dataset, "train", &dataset.train, settings.batch_size)?;
+    let (loss, _) = graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
+    let parameters: Vec<Value> = graph.parameters().map(|(_, value)| value).collect();
+    let derived = differentiate(&graph, loss, &parameters)?;
+    let pairs = parameters.into_iter().zip(derived.grads);
+    let gradients = pairs.filter_map(|(parameter, grad)| Some((parameter, grad?))).collect();
+    let mut program = Program::new("training step", derived.graph, &[]);
+    program.gradients = gradients;
+    program.optimizer = Some(settings.optimizer);
+    program.record = Record::Loss;
+    Ok(program)
+}
+
+impl Session {
+    /// Plans the run and allocates what it needs; `dataset` must fit the model.
+    pub async fn new(gpu: &Gpu, model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Self> {
+        let program = training_program(model, dataset, settings)?;
+        let train = Plan::new(&program, gpu.target())?;
+        let batch = settings.batch_size;
+        let (mut graph, logits, labels) = forward(model, dataset, "test", &dataset.test, batch)?;
+        graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
+        let mut program = Program::new("evaluation step", graph, &[logits]);
+        program.record = Record::Loss;
+        let eval = Plan::new(&program, gpu.target())?;
+
+        let mut buffers = shared_buffers([&train, &eval]);
+        let rings = (1..=IN_FLIGHT).map(|index| Role::Staging(format!("records {index}")));
+        let download = train.parameters.buffers().iter().copied().max().unwrap_or(0).max(eval.regions[&logits].size);
+        let staging: Vec<(Role, u64)> = rings
+            .map(|role| (role, SLOTS as u64 * RECORD_BYTES))
+            .chain([(Role::Staging("download".into()), download.clamp(256, 4 << 20))])
+            .collect();
+        let memory = Memory::new(gpu, &buffers).await?;
+        buffers.extend(staging.iter().cloned());
+        let mut stagings = VecDeque::new();
+        for (role, size) in &staging {
+            stagings.push_back(Staging::new(gpu, &role.to_string(), *size).await?);
+        }
+        let download = stagings.pop_back().expect("the last one is for downloads");
+
+        let whole = |role: Role| Region { size: buffers.get(&role).copied().unwrap_or(0), role, offset: 0 };
+        for (part, images) in [("train", &dataset.train), ("test", &dataset.test)] {
+            memory.write(gpu, &whole(Role::Input(format!("{part}.images"))), &images.pixels)?;
+            memory.write(gpu, &whole(Role::Input(format!("{part}.labels"))), bytemuck::cast_slice(&images.labels))?;
+        }
+        let order: Vec<u32> = (0..dataset.test.len() as u32).collect();
+        memory.write(gpu, &whole(Role::Input("test.order".into())), bytemuck::cast_slice(&order))?;
+        let train_step = Executable::new(gpu, &train, &memory).await?;
+        let eval_step = Executable::new(gpu, &eval, &memory).await?;
+        Ok(Self {
+            gpu: gpu.clone(),
+            buffers,
+            memory,
+            train_step,
+            eval_step,
+            logits,
+            rings: stagings,
+            download,
+            batch,
+            test_samples: dataset.test.len(),
+            test_labels: dataset.test.labels.clone(),
+            states: settings.optimizer.state_names(),
+            train,
+            eval,
+        })
+    }
+
+    /// The plan of a training step.
+    pub fn plan(&self) -> &Plan {
+        &self.train
+    }
+
+    /// Bytes of every buffer of the run.
+    pub fn buffers(&self) -> &BTreeMap<Role, u64> {
+        &self.buffers
+    }
+
+    /// The number of test samples.
+    pub fn test_samples(&self) -> usize {
+        self.test_samples
+    }
+
+    /// Draws first weights from `seed`.
+    pub fn initialize(&self, graph: &Graph, seed: u64) -> Result<()> {
+        self.write_parameters(Arena::Parameters, &initial_parameters(graph, seed))
+    }
+
+    /// Takes weights out of `file`; state of an optimizer in it is left alone.
+    pub fn load_weights(&self, file: &mut TensorFile) -> Result<()> {
+        let ignored = |name: &str| name.starts_with(STATE);
+        let weights = file.take_exact(&self.names(""), ignored)?;
+        self.write_parameters(Arena::Parameters, &weights)
+    }
+
+    /// Takes weights and optimizer state out of `file`, which must hold just these.
+    pub fn load_state(&self, file: &mut TensorFile) -> Result<()> {
+        self.load_weights(file)?;
+        for (index, state) in self.states.iter().enumerate() {
+            let names = self.names(&format!("{STATE}{state}."));
+            let numbers = file.take_exact(&names, |name| name.starts_with(STATE) && !names.iter().any(|(other, _)| other == name))?;
+            self.write_parameters(Arena::State(index), &numbers)?;
+        }
+        Ok(())
+    }
+
+    /// Reads weights and optimizer state.
+    pub async fn save_state(&mut self) -> Result<TensorFile> {
+        let mut file = TensorFile::new();
+        self.save(&mut file, Arena::Parameters, "").await?;
+        for (index, state) in self.states.iter().enumerate() {
+            self.save(&mut file, Arena::State(index), &format!("{STATE}{state}.")).await?;
+        }
+        Ok(file)
+    }
+
+    fn names(&self, prefix: &str) -> Vec<(String, Vec<usize>)> {
+        self.train.parameters.iter().map(|place| (format!("{prefix}{}", place.name), place.shape.clone())).collect()
+    }
+
+    fn write_parameters(&self, arena: Arena, numbers: &[Vec<f32>]) -> Result<()> {
+        for (place, numbers) in self.train.parameters.iter().zip(numbers) {
+            self.memory.write(&self.gpu, &place.region(arena), bytemuck::cast_slice(numbers))?;
+        }
+        Ok(())
+    }
+
+    async fn save(&mut self, file: &mut TensorFile, arena: Arena, prefix: &str) -> Result<()> {
+        for (piece, &size) in self.train.parameters.buffers().iter().enumerate() {
+            let buffer = self.memory.get(&Role::Arena(arena, piece))?;
+            let bytes = self.download.download(&self.gpu, buffer, 0, size).await?;
+            for place in self.train.parameters.iter().filter(|place| place.piece == piece) {
+                let numbers = &bytes[place.offset as usize..(place.offset + place.bytes()) as usize];
+                let numbers = numbers.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+                checkpoint::insert(file, &format!("{prefix}{}", place.name), &place.shape, numbers.collect())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the order in which the following steps visit the training samples.
+    pub fn set_order(&self, order: &[u32]) -> Result<()> {
+        let role = Role::Input("train.order".into());
+        self.memory.write(&self.gpu, &Region { role, offset: 0, size: 4 * order.len() as u64 }, bytemuck::cast_slice(order))
+    }
+
+    /// Submits training steps, at most [`SLOTS`]. Yields the records of an earlier submit where the limit of submits in
+    /// flight makes it wait.
+    pub async fn train(&mut self, steps: &[StepNumbers]) -> Result<Option<Vec<StepRecord>>> {
+        self.submit(steps, false).await
+    }
+
+    /// Waits for the oldest submit that has not been read; `None` if there is none.
+    pub async fn finish_one(&mut self) -> Result<Option<Vec<StepRecord>>> {
+        let Some(index) = self.rings.iter().position(Staging::is_pending) else { return Ok(None) };
+        let bytes = self.rings[index].read(&self.gpu).await?;
+        // What has been read goes to the back, so that the oldest pending one stays in front.
+        self.rings.rotate_left(index + 1);
+        let numbers: Vec<f32> =
+            bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
+        Ok(Some(numbers.chunks_exact(4).map(|record| [record[0], record[1], record[2]]).collect()))
+    }
+
+    async fn submit(&mut self, steps: &[StepNumbers], eval: bool) -> Result<Option<Vec<StepRecord>>> {
+        let earlier = match self.rings.iter().all(Staging::is_pending) {
+            true => self.finish_one().await?,
+            false => None,
+        };
+        let mut table = vec![0; STEP_BYTES as usize * steps.len()];
+        for (slot, (entry, step)) in table.chunks_exact_mut(STEP_BYTES as usize).zip(steps).enumerate() {
+            entry[..32].copy_from_slice(&StepNumbers { slot: slot as u32, ..*step }.to_bytes());
+        }
+        self.memory.write(&self.gpu, &Region { role: Role::Steps, offset: 0, size: table.len() as u64 }, &table)?;
+        let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let step = if eval { &self.eval_step } else { &self.train_step };
+        step.encode(&mut encoder, 0..steps.len());
+        let records = self.memory.get(&Role::Records)?;
+        let free = self.rings.iter_mut().find(|ring| !ring.is_pending()).expect("one was just read");
+        free.submit(&self.gpu, encoder, records, 0, RECORD_BYTES * steps.len() as u64);
+        Ok(earlier)
+    }
+
+    fn test_batches(&self) -> Vec<StepNumbers> {
+        let batch = |first: usize| StepNumbers {
+            first: first as u32,
+            valid: self.batch.min(self.test_samples - first) as u32,
+            ..StepNumbers::default()
+        };
+        (0..self.test_samples).step_by(self.batch).map(batch).collect()
+    }
+
+    /// Evaluates all test samples; no training steps may be in flight.
+    pub async fn evaluate(&mut self, per_submit: usize) -> Result<Evaluation> {
+        let mut records = Vec::new();
+        for steps in self.test_batches().chunks(per_submit.clamp(1, SLOTS)) {
+            records.extend(self.submit(steps, true).await?.into_iter().flatten());
+        }
+        while let Some(read) = self.finish_one().await? {
+            records.extend(read);
+        }
+        let sum = |index: usize| records.iter().map(|record| f64::from(record[index])).sum::<f64>();
+        let samples = sum(2);
+        let loss: f64 = records.iter().map(|[loss, _, rows]| f64::from(*loss) * f64::from(*rows)).sum();
+        Ok(Evaluation { loss: loss / samples, accuracy: sum(1) / samples })
+    }
+
+    /// How often each true class (row) was taken for each class (column).
+    pub async fn confusion(&mut self, classes: usize) -> Result<Vec<Vec<u64>>> {
+        let mut confusion = vec![vec![0; classes]; classes];
+        let region = self.eval.regions[&self.logits].clone();
+        for step in self.test_batches() {
+            self.submit(&[step], true).await?;
+            while self.finish_one().await?.is_some() {}
+            let logits = self.memory.get(&region.role)?;
+            let bytes = self.download.download(&self.gpu, logits, region.offset, region.size).await?;
+            let logits: Vec<f32> =
+                bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
+            for (row, logits) in logits.chunks_exact(classes).take(step.valid as usize).enumerate() {
+                let truth = self.test_labels[step.first as usize + row] as usize;
+                confusion[truth][first_maximum(logits)] += 1;
+            }
+        }
+        Ok(confusion)
+    }
+}
+
+/// The index of the first maximum.
+pub(crate) fn first_maximum(numbers: &[f32]) -> usize {
+    let better = |best, index: usize| if numbers[index] > numbers[best] { index } else { best };
+    (1..numbers.len()).fold(0, better)
+}
+
+/// Refuses a data set that does not have the model's classes.
+pub(super) fn check_classes(model: &Model, dataset: &Dataset) -> Result<()> {
+    if model.classes() == dataset.classes.len() {
+        return Ok(());
+    }
+    let message = format!("tells {} classes apart, but {} has {}", model.classes(), dataset.name, dataset.classes.len());
+    Err(Error::shape(model.name(), message))
+}

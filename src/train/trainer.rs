@@ -1,0 +1,333 @@
+//! The training loop.
+
+use super::checkpoint::describe;
+use super::session::check_classes;
+use super::{Checkpoint, EvalMetrics, Observer, Report, Schedule, Session, Settings, Start, StepMetrics, epoch_order};
+use crate::clock::Instant;
+use crate::data::Dataset;
+use crate::gpu::{Gpu, StepNumbers};
+use crate::graph::Optimizer;
+use crate::io::TensorFile;
+use crate::nn::Model;
+use crate::plan::SLOTS;
+use crate::{Error, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long a submit should take: long enough that its own cost vanishes, short enough for watchdogs and for Ctrl-C.
+const SUBMIT: Duration = Duration::from_millis(50);
+
+/// Trains a model.
+pub struct Trainer<'a> {
+    gpu: Gpu,
+    model: Model,
+    settings: Settings,
+    init: Option<TensorFile>,
+    resume: Option<Checkpoint>,
+    observers: Vec<Box<dyn Observer + 'a>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl<'a> Trainer<'a> {
+    /// Trains `model` on `gpu` with the default settings.
+    pub fn new(gpu: &Gpu, model: Model) -> Self {
+        let settings = Settings::default();
+        let (gpu, observers) = (gpu.clone(), vec![]);
+        Self { gpu, model, settings, init: None, resume: None, observers, stop: Arc::default() }
+    }
+
+    /// All settings at once.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The optimizer: [`Sgd`](super::Sgd), [`Adam`](super::Adam) or [`AdamW`](super::AdamW).
+    pub fn optimizer(mut self, optimizer: impl Into<Optimizer>) -> Self {
+        self.settings.optimizer = optimizer.into();
+        self
+    }
+
+    /// The course of the learning rate.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.settings.schedule = schedule;
+        self
+    }
+
+    /// Passes over the training samples.
+    pub fn epochs(mut self, epochs: u64) -> Self {
+        self.settings.epochs = epochs;
+        self
+    }
+
+    /// Samples per step.
+    pub fn batch_size(mut self, batch_size: usize) -> Self {
+        self.settings.batch_size = batch_size;
+        self
+    }
+
+    /// Of the first weights and of the order of samples.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = seed;
+        self
+    }
+
+    /// Begins with these weights instead of random ones.
+    pub fn init(mut self, weights: TensorFile) -> Self {
+        self.init = Some(weights);
+        self
+    }
+
+    /// Goes on where a run with the same settings stopped.
+    pub fn resume(mut self, checkpoint: Checkpoint) -> Self {
+        self.resume = Some(checkpoint);
+        self
+    }
+
+    /// Tells `observer` of everything that happens.
+    pub fn observe(mut self, observer: impl Observer + 'a) -> Self {
+        self.observers.push(Box::new(observer));
+        self
+    }
+
+    /// A flag that ends the run after the steps in flight once it is set.
+    pub fn stop_flag(mut self, stop: Arc<AtomicBool>) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// Trains on `dataset`, evaluating its test part after each epoch.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn fit(self, dataset: &Dataset) -> Result<Report> {
+        crate::gpu::block_on(self.fit_async(dataset))
+    }
+
+    /// [`Trainer::fit`] for programs that may not block.
+    pub async fn fit_async(mut self, dataset: &Dataset) -> Result<Report> {
+        self.settings.check()?;
+        check_classes(&self.model, dataset)?;
+        let input = self.model.input_for(dataset.train.shape);
+        let dataset = dataset.clone().fit(input)?;
+        let samples = dataset.train.len();
+        let session = Session::new(&self.gpu, &self.model, &dataset, &self.settings).await?;
+        let mut run = Run {
+            per_epoch: self.settings.steps_per_epoch(samples),
+            total: self.settings.total_steps(samples),
+            samples,
+            session,
+            settings: self.settings,
+            observers: std::mem::take(&mut self.observers),
+            stop: self.stop,
+            template: TensorFile::new(),
+            flights: Vec::new(),
+            step: 0,
+            evaluated: 0,
+            best: None,
+            steps: vec![],
+            evaluations: vec![],
+            best_checkpoint: None,
+        };
+        describe(&mut run.template, &self.model, input, &dataset);
+        match (self.resume, self.init) {
+            (Some(checkpoint), _) => run.restore(checkpoint)?,
+            (None, Some(mut weights)) => run.session.load_weights(&mut weights)?,
+            (None, None) => {
+                let network = self.model.trace(1, input)?;
+                run.session.initialize(&network.graph, run.settings.seed)?;
+            }
+        }
+        run.drive(&dataset).await.map_err(|error| run.explain(error))?;
+        let confusion = match run.evaluations.is_empty() {
+            true => vec![],
+            false => run.session.confusion(dataset.classes.len()).await?,
+        };
+        Ok(Report {
+            confusion,
+            classes: dataset.classes.clone(),
+            last: run.checkpoint().await?,
+            interrupted: run.step < run.total,
+            peak_memory: self.gpu.memory().1,
+            steps: run.steps,
+            evaluations: run.evaluations,
+            best: run.best_checkpoint,
+        })
+    }
+}
+
+/// Steps that were submitted together.
+struct Flight {
+    first: u64,
+    rates: Vec<f64>,
+    submitted: Instant,
+}
+
+struct Run<'a> {
+    session: Session,
+    settings: Settings,
+    observers: Vec<Box<dyn Observer + 'a>>,
+    stop: Arc<AtomicBool>,
+    /// The metadata of checkpoints.
+    template: TensorFile,
+    samples: usize,
+    per_epoch: u64,
+    total: u64,
+    flights: Vec<Flight>,
+    step: u64,
+    evaluated: u64,
+    best: Option<f64>,
+    steps: Vec<StepMetrics>,
+    evaluations: Vec<EvalMetrics>,
+    best_checkpoint: Option<Checkpoint>,
+}
+
+impl Run<'_> {
+    fn restore(&mut self, mut checkpoint: Checkpoint) -> Result<()> {
+        self.session.load_state(&mut checkpoint.tensors)?;
+        (self.step, self.evaluated, self.best) = (checkpoint.step, checkpoint.evaluated, checkpoint.best);
+        Ok(())
+    }
+
+    async fn drive(&mut self, dataset: &Dataset) -> Result<()> {
+        let (done, total, steps_per_epoch) = (self.step, self.total, self.per_epoch);
+        let (plan, buffers) = (self.session.plan(), self.session.buffers());
+        let start = Start { plan, buffers, done, total, steps_per_epoch };
+        self.observers.iter_mut().try_for_each(|observer| observer.start(&start))?;
+        let mut per_submit = 1;
+        if self.evaluated < self.step / self.per_epoch {
+            self.end_epoch(per_submit).await?;
+        }
+        while self.step < self.total && !self.stop.load(Ordering::Relaxed) {
+            let epoch = self.step / self.per_epoch;
+            let order = epoch_order(dataset.train.len(), self.settings.seed, epoch, self.settings.shuffle);
+            self.session.set_order(&order)?;
+            let end = ((epoch + 1) * self.per_epoch).min(self.total);
+            per_submit = self.train_until(end, per_submit).await?;
+            let whole = self.step == (epoch + 1) * self.per_epoch;
+            if !self.stop.load(Ordering::Relaxed) && (whole || self.step == self.total) {
+                self.end_epoch(per_submit).await?;
+            } else {
+                let checkpoint = self.checkpoint().await?;
+                self.observers.iter_mut().try_for_each(|observer| observer.checkpoint(&checkpoint, false))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Submits steps up to `end` and reads all their records; yields how many steps a submit should have.
+    async fn train_until(&mut self, end: u64, mut per_submit: usize) -> Result<usize> {
+        let mut next = self.step;
+        while next < end && !self.stop.load(Ordering::Relaxed) {
+            let count = (end - next).min(per_submit as u64);
+            let rates: Vec<f64> = (next..next + count).map(|step| self.rate(step)).collect();
+            let numbers: Vec<StepNumbers> =
+                (next..next + count).zip(&rates).map(|(step, &rate)| self.numbers(step, rate)).collect();
+            self.flights.push(Flight { first: next, rates, submitted: Instant::now() });
+            if let Some(records) = self.session.train(&numbers).await? {
+                per_submit = self.landed(&records, per_submit)?;
+            }
+            next += count;
+        }
+        while let Some(records) = self.session.finish_one().await? {
+            per_submit = self.landed(&records, per_submit)?;
+        }
+        Ok(per_submit)
+    }
+
+    fn rate(&self, step: u64) -> f64 {
+        self.settings.schedule.rate(self.settings.optimizer.lr(), step, self.total, self.per_epoch)
+    }
+
+    fn numbers(&self, step: u64, rate: f64) -> StepNumbers {
+        let first = (step % self.per_epoch) as usize * self.settings.batch_size;
+        StepNumbers {
+            index: step as u32,
+            slot: 0,
+            first: first as u32,
+            valid: self.settings.batch_size.min(self.samples - first) as u32,
+            rates: self.settings.optimizer.step_numbers(rate, step + 1),
+        }
+    }
+
+    /// Takes in the records of the oldest flight.
+    fn landed(&mut self, records: &[[f32; 3]], per_submit: usize) -> Result<usize> {
+        let flight = self.flights.remove(0);
+        // The time of a flight begins when the one before has landed.
+        let elapsed = flight.submitted.elapsed();
+        if let Some(next) = self.flights.first_mut() {
+            next.submitted = Instant::now();
+        }
+        let rows: f64 = records.iter().map(|record| f64::from(record[2])).sum();
+        let speed = rows / elapsed.as_secs_f64().max(1e-9);
+        let metrics = |(index, [loss, correct, rows]): (u64, &[f32; 3])| StepMetrics {
+            step: flight.first + index + 1,
+            epoch: (flight.first + index) / self.per_epoch + 1,
+            loss: *loss,
+            accuracy: f64::from(*correct) / f64::from(*rows),
+            lr: flight.rates[index as usize],
+            images_per_second: speed,
+        };
+        let told: Vec<StepMetrics> = (0..).zip(records).map(metrics).collect();
+        let finite = told.iter().position(|step| !step.loss.is_finite()).unwrap_or(told.len());
+        let seen = &told[..(finite + 1).min(told.len())];
+        self.observers.iter_mut().try_for_each(|observer| observer.steps(seen))?;
+        self.steps.extend(seen);
+        if let Some(diverged) = told.get(finite) {
+            return Err(Error::NonFinite { step: diverged.step, loss: diverged.loss, kept: String::new() });
+        }
+        self.step = flight.first + records.len() as u64;
+        let per_step = elapsed / records.len().max(1) as u32;
+        let fitting = (SUBMIT.as_secs_f64() / per_step.as_secs_f64().max(1e-9)) as usize;
+        // Grow step by step: the first submits contain the driver's compilation.
+        Ok(fitting.clamp(1, SLOTS).min(2 * per_submit))
+    }
+
+    /// Evaluates, and saves the run's state.
+    async fn end_epoch(&mut self, per_submit: usize) -> Result<()> {
+        let begin = Instant::now();
+        let evaluation = self.session.evaluate(2 * per_submit).await?;
+        let whole = self.step.is_multiple_of(self.per_epoch);
+        let best = whole && self.best.is_none_or(|best| evaluation.accuracy > best);
+        if whole {
+            self.evaluated = self.step / self.per_epoch;
+        }
+        if best {
+            self.best = Some(evaluation.accuracy);
+        }
+        let metrics = EvalMetrics {
+            step: self.step,
+            epoch: self.step.saturating_sub(1) / self.per_epoch + 1,
+            loss: evaluation.loss,
+            accuracy: evaluation.accuracy,
+            lr: self.rate(self.step.saturating_sub(1)),
+            images_per_second: self.session.test_samples() as f64 / begin.elapsed().as_secs_f64().max(1e-9),
+            best,
+        };
+        self.evaluations.push(metrics);
+        self.observers.iter_mut().try_for_each(|observer| observer.evaluated(&metrics))?;
+        let checkpoint = self.checkpoint().await?;
+        self.observers.iter_mut().try_for_each(|observer| observer.checkpoint(&checkpoint, best))?;
+        if best {
+            self.best_checkpoint = Some(checkpoint);
+        }
+        Ok(())
+    }
+
+    async fn checkpoint(&mut self) -> Result<Checkpoint> {
+        let mut tensors = self.session.save_state().await?;
+        tensors.metadata = self.template.metadata.clone();
+        Ok(Checkpoint { tensors, step: self.step, evaluated: self.evaluated, best: self.best })
+    }
+
+    /// Adds to the error of a diverged run where its last checkpoint is.
+    fn explain(&self, error: Error) -> Error {
+        match error {
+            Error::NonFinite { step, loss, .. } => {
+                let kept = self.observers.iter().find_map(|observer| observer.kept());
+                let kept = kept.map_or(String::new(), |place| format!("; the last good checkpoint is {place}"));
+                Error::NonFinite { step, loss, kept }
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,635 @@
+#!/usr/bin/env python3
+"""Write the golden files: numbers PyTorch computes, which the Rust tests must meet.
+
+    pip install torch safetensors numpy
+    python3 tests/goldens/make.py                      # everything (under a minute)
+    python3 tests/goldens/make.py --only ops optim     # some of the files
+    python3 tests/goldens/make.py --out /some/folder   # elsewhere, to compare
+    python3 tests/goldens/make.py --digits digits.csv.gz   # first rebuild src/data/digits.bin
+
+The files land next to this script:
+
+    curves.json               loss of each of 50 training steps, per model and optimizer
+    MODEL.init.safetensors    the weights those runs start from
+    ops.json                  single operators: inputs, output, gradients
+    optim.json                optimizers: parameter after each of 12 steps
+    schedules.json            learning rate at each of 30 steps
+
+README.md describes their layout. One thread, CPU, fixed seeds: a second run with the
+same torch version on the same kind of CPU gives the same bytes.
+"""
+
+import argparse
+import gzip
+import json
+import math
+import zlib
+from collections import OrderedDict
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import nn
+
+HERE = Path(__file__).resolve().parent
+DIGITS = HERE.parents[1] / "src" / "data" / "digits.bin"
+
+# --------------------------------------------------------------------------- output
+
+
+def rounded(value, digits):
+    """`value` with every float in it cut to `digits` significant digits."""
+    if isinstance(value, float):
+        return float(f"{value:.{digits}g}") + 0.0  # + 0.0 turns -0.0 into 0.0
+    if isinstance(value, dict):
+        return {k: rounded(v, digits) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(v, digits) for v in value]
+    return value
+
+
+def write_json(path, value, digits):
+    """Compact JSON with one top-level entry per line, so that diffs stay readable."""
+    value = rounded(value, digits)
+
+    def dump(v):
+        return json.dumps(v, separators=(",", ":"), allow_nan=False)
+
+    if isinstance(value, dict):
+        lines, (left, right) = [f"{json.dumps(k)}:{dump(v)}" for k, v in value.items()], "{}"
+    else:
+        lines, (left, right) = [dump(v) for v in value], "[]"
+    path.write_text(f"{left}\n" + ",\n".join(lines) + f"\n{right}\n")
+    print(f"{path.name}: {len(lines)} entries, {path.stat().st_size} bytes")
+
+
+# --------------------------------------------------------------------------- digits
+
+RECORD = 65  # 64 pixels of 0..=16, row by row, then the label
+
+
+def pack_digits(csv_gz):
+    """Turn the CSV (64 values and the label per line) into 65-byte records."""
+    out = bytearray()
+    with gzip.open(csv_gz, "rt") as lines:
+        for line in lines:
+            record = [int(float(x)) for x in line.split(",")]
+            assert len(record) == RECORD and max(record[:64]) <= 16 and record[64] <= 9
+            out += bytes(record)
+    assert len(out) == 1797 * RECORD
+    DIGITS.write_bytes(out)
+    print(f"{DIGITS.name}: {len(out)} bytes")
+
+
+def load_digits():
+    """Pixels [1797, 8, 8] and labels [1797], both int64."""
+    records = torch.frombuffer(bytearray(DIGITS.read_bytes()), dtype=torch.uint8)
+    records = records.view(-1, RECORD).to(torch.int64)
+    assert records.shape[0] == 1797
+    return records[:, :64].reshape(-1, 8, 8), records[:, 64]
+
+
+def enlarge(pixels, size):
+    """8x8 pixels of 0..=16 to size x size bytes: bilinear, in whole numbers only.
+
+    Output pixel i sits at (i + 1/2) * 8 / size - 1/2 in the small picture, held inside
+    0..=7. In units of 1 / (2 size) that is a whole number, so the two neighbours' weights
+    along an axis are whole too and add up to 2 size.
+    """
+    unit = 2 * size
+    pos = ((2 * torch.arange(size) + 1) * 8 - size).clamp(0, 7 * unit)
+    low, frac = pos // unit, pos % unit
+    high = (low + 1).clamp(max=7)
+    rows = pixels[:, low, :] * (unit - frac)[:, None] + pixels[:, high, :] * frac[:, None]
+    both = rows[:, :, low] * (unit - frac) + rows[:, :, high] * frac
+    # 16 becomes 255; halves round up.
+    return (both * 255 + 8 * unit * unit) // (16 * unit * unit)
+
+
+def mean_std(pixels):
+    """Mean and (population) deviation of all digits at 28x28 on the 0..1 scale."""
+    values = enlarge(pixels, 28).to(torch.float64) / 255
+    mean, std = values.mean().item(), values.std(correction=0).item()
+    print(f"digits at 28x28: mean {mean:.6f}, std {std:.6f}")
+    return round(mean, 4), round(std, 4)
+
+
+def network_input(pixels, shape, mean, std):
+    """Normalised float32 pictures [n, channels, size, size]; grey goes to every channel."""
+    channels, size, _ = shape
+    x = enlarge(pixels, size).to(torch.float32) / torch.tensor(255, dtype=torch.float32)
+    x = (x - torch.tensor(mean, dtype=torch.float32)) / torch.tensor(std, dtype=torch.float32)
+    return x[:, None].repeat(1, channels, 1, 1)
+
+
+# --------------------------------------------------------------------------- curves
+
+
+def lenet5():
+    return OrderedDict(
+        conv1=nn.Conv2d(1, 6, 5, padding=2), act1=nn.ReLU(), pool1=nn.MaxPool2d(2),
+        conv2=nn.Conv2d(6, 16, 5), act2=nn.ReLU(), pool2=nn.MaxPool2d(2),
+        flatten=nn.Flatten(),
+        fc1=nn.Linear(400, 120), act3=nn.ReLU(),
+        fc2=nn.Linear(120, 84), act4=nn.ReLU(),
+        fc3=nn.Linear(84, 10),
+    )  # fmt: skip
+
+
+def lenet5_1998():
+    return OrderedDict(
+        conv1=nn.Conv2d(1, 6, 5, padding=2), act1=nn.Tanh(), pool1=nn.AvgPool2d(2),
+        conv2=nn.Conv2d(6, 16, 5), act2=nn.Tanh(), pool2=nn.AvgPool2d(2),
+        conv3=nn.Conv2d(16, 120, 5), act3=nn.Tanh(),
+        flatten=nn.Flatten(),
+        fc1=nn.Linear(120, 84), act4=nn.Tanh(),
+        fc2=nn.Linear(84, 10),
+    )  # fmt: skip
+
+
+def tutorial():
+    return OrderedDict(
+        conv1=nn.Conv2d(3, 8, 5), act1=nn.ReLU(), pool1=nn.MaxPool2d(2),
+        conv2=nn.Conv2d(8, 16, 5), act2=nn.ReLU(), pool2=nn.MaxPool2d(2),
+        flatten=nn.Flatten(),
+        fc3=nn.Linear(400, 120), act3=nn.ReLU(),
+        fc4=nn.Linear(120, 84), act4=nn.ReLU(),
+        fc5=nn.Linear(84, 10),
+    )  # fmt: skip
+
+
+# name: (layers, input shape, parameters in total)
+MODELS = {
+    "lenet5": (lenet5, (1, 28, 28), 61706),
+    "lenet5-1998": (lenet5_1998, (1, 28, 28), 61706),
+    "tutorial": (tutorial, (3, 32, 32), 608 + 3216 + 48120 + 10164 + 850),
+}
+
+
+def build(name):
+    """The model with PyTorch's default initial weights from seed 0, float32."""
+    layers, _, parameters = MODELS[name]
+    torch.manual_seed(0)
+    model = nn.Sequential(layers())
+    assert sum(p.numel() for p in model.parameters()) == parameters, name
+    return model
+
+
+def sgd(lr, momentum=0.0, nesterov=False, weight_decay=0.0):
+    return dict(kind="sgd", lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+
+
+def adam(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, kind="adam"):
+    return dict(kind=kind, lr=lr, betas=list(betas), eps=eps, weight_decay=weight_decay)
+
+
+def optimizer(params, spec):
+    """The torch optimizer for one of the dictionaries above."""
+    spec = dict(spec)
+    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    return kind[spec.pop("kind")](params, foreach=False, **spec)
+
+
+BATCH, STEPS = 32, 50
+
+# A run pushes millions of values through relu and max pooling, and now and then one lies so
+# close to a kink that rounding decides its side; from there the curve takes another course
+# (off by 1e-3 and more), however right the arithmetic is. The odd-looking rates were
+# searched for: the loss falls, float32 and float64 agree to AGREE at every step, and so do
+# nearly all the runs from initial weights shaken by about their own rounding error. Where
+# those part after all, `spread` and `stable_steps` in the file say when.
+AGREE = 2e-5
+SHAKES, SHAKE = 8, 2.0**-23
+RUNS = {
+    "lenet5/sgd": sgd(0.0165, 0.9, weight_decay=5e-4),
+    "lenet5/sgd-nesterov": sgd(0.0145, 0.9, nesterov=True, weight_decay=5e-4),
+    "lenet5/adam": adam(8e-4),
+    "lenet5/adamw": adam(5e-4, weight_decay=0.01, kind="adamw"),
+    "lenet5-1998/sgd": sgd(0.05, 0.9, weight_decay=5e-4),
+    "lenet5-1998/adam": adam(1e-3),
+    "tutorial/sgd": sgd(0.0158, 0.9, weight_decay=5e-4),
+    "tutorial/adam": adam(5.5e-4),
+}
+
+
+def train(model, spec, x, y):
+    """Loss of each batch before its update; batches in file order."""
+    opt = optimizer(model.parameters(), spec)
+    losses = []
+    for step in range(STEPS):
+        at = slice(step * BATCH, (step + 1) * BATCH)
+        opt.zero_grad()
+        loss = F.cross_entropy(model(x[at]), y[at])
+        loss.backward()
+        opt.step()
+        losses.append(loss.item())
+    return losses
+
+
+def gaps(curve, exact):
+    """Relative difference of two loss curves at each step."""
+    return [abs(p - q) / abs(q) for p, q in zip(curve, exact)]
+
+
+def shaken(model, seed):
+    """The model with each weight off by up to SHAKE of itself."""
+    rng = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(1 + SHAKE * torch.empty_like(p).uniform_(-1, 1, generator=rng))
+    return model
+
+
+def make_curves(out):
+    pixels, labels = load_digits()
+    mean, std = mean_std(pixels)
+    pixels28, pixels32 = enlarge(pixels, 28), enlarge(pixels, 32)
+    # The sums over all enlarged bytes tell a wrong picture from wrong training.
+    curves = {
+        "mean": mean,
+        "std": std,
+        "u8_sum": {"28": int(pixels28.sum()), "32": int(pixels32.sum())},
+    }
+    used = slice(0, BATCH * STEPS)
+    y = labels[used]
+    for name in MODELS:
+        weights = {k: v.clone().contiguous() for k, v in build(name).state_dict().items()}
+        path = out / f"{name}.init.safetensors"
+        save_file(weights, path)
+        path.chmod(0o644)
+        print(f"{path.name}: {len(weights)} tensors, {path.stat().st_size} bytes")
+    for run, spec in RUNS.items():
+        name = run.split("/")[0]
+        x = network_input(pixels[used], MODELS[name][1], mean, std)
+        single = train(build(name), spec, x, y)
+        double = train(build(name).double(), spec, x.double(), y)
+        gap = gaps(single, double)
+        # Per step, how far the worst of the shaken runs lies from the float64 curve.
+        others = [gaps(train(shaken(build(name), k), spec, x, y), double) for k in range(SHAKES)]
+        spread = [max(at) for at in zip(gap, *others)]
+        stable = next((i for i, s in enumerate(spread) if s > AGREE), STEPS)
+        start, end = single[0], sum(single[-5:]) / 5
+        print(f"  {run}: loss {start:.4f} -> {end:.4f} (mean of last 5), f32 to f64 "
+              f"{max(gap):.1e}, shaken {max(spread):.1e}, stable for {stable} steps")  # fmt: skip
+        assert all(map(math.isfinite, single)) and max(single) < 1.5 * start, f"{run} blows up"
+        assert end < 0.65 * start, f"{run} does not learn"
+        assert max(gap) <= AGREE, f"{run}: float32 and float64 part by {max(gap):.1e}"
+        assert stable >= 40, f"{run}: chaotic after {stable} steps"
+        curves[run] = {
+            "model": name,
+            "batch_size": BATCH,
+            "optimizer": spec,
+            "losses": single,
+            "losses_f64": double,
+            "spread": [float(f"{s:.1e}") for s in spread],
+            "stable_steps": stable,
+        }
+    write_json(out / "curves.json", curves, 9)
+
+
+# ------------------------------------------------------------------------------ ops
+
+
+class Ops:
+    """Collects cases. Each draws its inputs from a seed made of its own name, so that a
+    new case leaves the numbers of the others alone."""
+
+    def __init__(self):
+        self.cases = []
+
+    def begin(self, op, note):
+        self.name = f"{op} {note}".strip()
+        assert all(c["name"] != self.name for c in self.cases), self.name
+        self.rng = torch.Generator().manual_seed(zlib.crc32(self.name.encode()))
+
+    def rand(self, *shape):
+        """Multiples of 1/64 in [-1, 1]: exact in float32."""
+        n = torch.randint(-64, 65, shape, generator=self.rng)
+        return n.to(torch.float64) / 64
+
+    def distinct(self, n, c, h, w):
+        """Like rand, but no value twice in a plane: each pooling window has one maximum."""
+        planes = [torch.randperm(129, generator=self.rng)[: h * w] for _ in range(n * c)]
+        return (torch.stack(planes).view(n, c, h, w) - 64).to(torch.float64) / 64
+
+    def add(self, op, attrs, inputs, f):
+        """Run f(**inputs), then back from a random gradient of its output."""
+        leaves = {
+            k: v.clone().requires_grad_() if v.is_floating_point() else v
+            for k, v in inputs.items()
+        }
+        output = f(**leaves)
+        # A scalar loss is where the way back starts, so its gradient is 1.
+        grad = self.rand(*output.shape) if output.dim() else torch.ones_like(output)
+        output.backward(grad)
+        self.cases.append({
+            "op": op,
+            "name": self.name,
+            "attrs": attrs,
+            "inputs": {k: tensor(v) for k, v in inputs.items()},
+            "output": tensor(output),
+            "grad_output": tensor(grad),
+            "grads": {k: tensor(v.grad) for k, v in leaves.items() if v.is_floating_point()},
+        })  # fmt: skip
+
+
+def tensor(t):
+    return {"shape": list(t.shape), "data": t.detach().flatten().tolist()}
+
+
+def conv_cases(ops):
+    def conv(note, x, w, bias=True, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
+        ops.begin("conv2d", note)
+        inputs = {"input": ops.rand(*x), "weight": ops.rand(*w)}
+        if bias:
+            inputs["bias"] = ops.rand(w[0])
+        attrs = dict(
+            stride=list(stride), padding=list(padding), dilation=list(dilation), groups=groups
+        )
+        ops.add("conv2d", attrs, inputs, lambda input, weight, bias=None: F.conv2d(
+            input, weight, bias, stride, padding, dilation, groups))  # fmt: skip
+
+    conv("1x1", (2, 3, 4, 5), (4, 3, 1, 1))
+    conv("1x1 no bias", (2, 3, 4, 4), (2, 3, 1, 1), bias=False)
+    conv("1x1 s2", (1, 3, 5, 6), (4, 3, 1, 1), stride=(2, 2))
+    conv("3x3", (2, 2, 5, 6), (3, 2, 3, 3))
+    conv("3x3 no bias", (1, 3, 5, 5), (2, 3, 3, 3), bias=False)
+    conv("3x3 p1", (2, 2, 4, 5), (3, 2, 3, 3), padding=(1, 1))
+    conv("3x3 s2 p1", (2, 2, 7, 6), (3, 2, 3, 3), stride=(2, 2), padding=(1, 1))
+    conv("3x3 s2 leftover", (1, 2, 6, 8), (2, 2, 3, 3), stride=(2, 2))
+    conv("3x3 s3 p2", (1, 2, 8, 9), (2, 2, 3, 3), stride=(3, 3), padding=(2, 2))
+    conv("3x3 s1x2 p0x1", (1, 2, 5, 7), (3, 2, 3, 3), stride=(1, 2), padding=(0, 1))
+    conv("3x3 s3x1 p2x0", (1, 2, 7, 5), (2, 2, 3, 3), stride=(3, 1), padding=(2, 0))
+    conv("3x3 d2", (1, 2, 7, 8), (2, 2, 3, 3), dilation=(2, 2))
+    conv("3x3 d2 p2 s2", (1, 2, 7, 7), (3, 2, 3, 3), True, (2, 2), (2, 2), (2, 2))
+    conv("3x3 d1x2 p3x1", (1, 1, 5, 7), (2, 1, 3, 3), padding=(3, 1), dilation=(1, 2))
+    conv("3x3 groups 2", (2, 4, 5, 5), (6, 2, 3, 3), padding=(1, 1), groups=2)
+    conv("3x3 groups 2 s2 no bias", (1, 4, 6, 5), (4, 2, 3, 3), False, (2, 2), (1, 1), groups=2)
+    conv("3x3 depthwise", (2, 4, 5, 5), (4, 1, 3, 3), padding=(1, 1), groups=4)
+    conv("3x3 depthwise s2 x2", (1, 3, 6, 6), (6, 1, 3, 3), True, (2, 2), (1, 1), groups=3)
+    conv("2x3", (2, 2, 4, 5), (3, 2, 2, 3))
+    conv("2x3 s2x1 p1x2 no bias", (1, 2, 5, 4), (3, 2, 2, 3), False, (2, 1), (1, 2))
+    conv("2x3 d2x1 groups 2", (1, 4, 5, 5), (2, 2, 2, 3), dilation=(2, 1), groups=2)
+    conv("5x5", (1, 2, 8, 8), (3, 2, 5, 5))
+    conv("5x5 p2", (2, 1, 6, 6), (2, 1, 5, 5), padding=(2, 2))
+    conv("5x5 p3x0 s2", (1, 2, 7, 8), (2, 2, 5, 5), stride=(2, 2), padding=(3, 0))
+    conv("5x5 whole map", (3, 2, 5, 5), (4, 2, 5, 5))
+    conv("11x11 s4 p2", (1, 1, 19, 19), (2, 1, 11, 11), stride=(4, 4), padding=(2, 2))
+    conv("11x11 s4 no bias", (1, 2, 16, 15), (2, 2, 11, 11), bias=False, stride=(4, 4))
+
+
+def pool_cases(ops):
+    def pool(kind, note, shape, kernel, stride, padding=(0, 0), ceil=False, include=True, x=None):
+        op = f"{kind}_pool2d"
+        ops.begin(op, note)
+        if x is None:
+            x = ops.distinct(*shape)
+        attrs = dict(
+            kernel_size=list(kernel), stride=list(stride), padding=list(padding), ceil_mode=ceil
+        )
+        if kind == "max":
+            def f(input):
+                return F.max_pool2d(input, kernel, stride, padding, ceil_mode=ceil)
+        else:
+            attrs["count_include_pad"] = include
+            def f(input):
+                return F.avg_pool2d(input, kernel, stride, padding, ceil, include)
+        ops.add(op, attrs, {"input": x}, f)
+
+    for kind in ("max", "avg"):
+        pool(kind, "2x2", (2, 2, 4, 6), (2, 2), (2, 2))
+        pool(kind, "2x2 leftover", (1, 2, 5, 7), (2, 2), (2, 2))
+        pool(kind, "2x2 leftover ceil", (1, 2, 5, 7), (2, 2), (2, 2), ceil=True)
+        pool(kind, "3x3 s2 overlapping", (1, 2, 7, 9), (3, 3), (2, 2))
+        pool(kind, "3x3 s1 overlapping p1", (1, 2, 5, 6), (3, 3), (1, 1), (1, 1))
+        pool(kind, "3x3 s2 p1", (2, 1, 6, 7), (3, 3), (2, 2), (1, 1))
+        pool(kind, "3x3 s2 p1 ceil", (1, 2, 6, 8), (3, 3), (2, 2), (1, 1), ceil=True)
+        pool(kind, "2x3 s1x2", (1, 2, 5, 8), (2, 3), (1, 2))
+        pool(kind, "3x2 s2x3 p1x0", (1, 2, 8, 7), (3, 2), (2, 3), (1, 0))
+        pool(kind, "2x2 s3 gaps", (1, 2, 8, 8), (2, 2), (3, 3))
+        pool(kind, "2x2 s3 gaps ceil", (1, 1, 7, 9), (2, 2), (3, 3), ceil=True)
+        pool(kind, "4x4 global", (2, 3, 4, 4), (4, 4), (4, 4))
+    # Which of several equal maxima gets the gradient: the first in row order.
+    ties = torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1], [-1, 2, 2, 1], [2, 2, 1, 2]]) / 4
+    pool("max", "2x2 ties", None, (2, 2), (2, 2), x=ties.double()[None, None])
+    pool("max", "3x3 s1 ties", None, (3, 3), (1, 1), x=ties.double()[None, None])
+    pool("avg", "3x3 s2 p1 no pad counted", (2, 1, 6, 7), (3, 3), (2, 2), (1, 1), include=False)
+    pool("avg", "3x3 s2 p1 ceil no pad counted", (1, 2, 6, 8), (3, 3), (2, 2), (1, 1), True, False)
+    pool("avg", "3x2 s1 p1x1 no pad counted", (1, 1, 5, 6), (3, 2), (1, 1), (1, 1), include=False)
+    pool("avg", "2x2 leftover ceil no pad counted", (1, 2, 5, 7), (2, 2), (2, 2), (0, 0), True, False)  # noqa: E501
+
+
+def dense_cases(ops):
+    for n, i, o, bias in ((4, 6, 5, True), (1, 9, 3, True), (3, 7, 4, False), (5, 1, 1, True)):
+        ops.begin("linear", f"{n}x{i} to {o}{'' if bias else ' no bias'}")
+        inputs = {"input": ops.rand(n, i), "weight": ops.rand(o, i)}
+        if bias:
+            inputs["bias"] = ops.rand(o)
+        ops.add("linear", {}, inputs, lambda input, weight, bias=None: F.linear(input, weight, bias))  # noqa: E501
+
+    # a and b are stored as given; a transposed one is turned before the product.
+    for m, k, n in ((4, 5, 3), (1, 8, 6), (7, 1, 5)):
+        for ta in (False, True):
+            for tb in (False, True):
+                flags = ("T" if ta else "N") + ("T" if tb else "N")
+                ops.begin("matmul", f"{m}x{k}x{n} {flags}")
+                a = ops.rand(k, m) if ta else ops.rand(m, k)
+                b = ops.rand(n, k) if tb else ops.rand(k, n)
+                ops.add("matmul", {"transpose_a": ta, "transpose_b": tb}, {"a": a, "b": b},
+                        lambda a, b: (a.T if ta else a) @ (b.T if tb else b))  # fmt: skip
+
+
+def pointwise_cases(ops):
+    shapes = [
+        ((3, 5), (3, 5)), ((4, 6), (6,)), ((5,), (3, 5)), ((4, 1), (1, 5)),
+        ((2, 3, 4), (3, 1)), ((2, 3, 2, 4), (1, 3, 1, 1)), ((2, 3, 4), (1,)), ((3, 4), ()),
+    ]  # fmt: skip
+    for op, f in (("add", torch.add), ("mul", torch.mul)):
+        for a, b in shapes:
+            ops.begin(op, f"{list(a)} {list(b)}")
+            ops.add(op, {}, {"a": ops.rand(*a), "b": ops.rand(*b)}, lambda a, b: f(a, b))
+    for op, f in (("relu", torch.relu), ("tanh", torch.tanh), ("sigmoid", torch.sigmoid)):
+        ops.begin(op, "")
+        x = ops.rand(4, 11)
+        x[0, :2] = 0.0  # the slope of relu at 0 is 0
+        ops.add(op, {}, {"input": x}, lambda input: f(input))
+        ops.begin(op, "wide")
+        ops.add(op, {}, {"input": ops.rand(3, 9) * 16}, lambda input: f(input))
+
+
+def loss_cases(ops):
+    for op, f in (("softmax", F.softmax), ("log_softmax", F.log_softmax)):
+        for note, shape, scale in (("", (4, 10), 1), ("3d", (2, 3, 5), 1), ("wide", (3, 7), 64)):
+            ops.begin(op, note)
+            x = ops.rand(*shape) * scale
+            ops.add(op, {"dim": -1}, {"input": x}, lambda input: f(input, dim=-1))
+    for note, n, c, scale in (("", 6, 10, 1), ("one", 1, 3, 1), ("wide", 5, 7, 64)):
+        ops.begin("cross_entropy", note)
+        x = ops.rand(n, c) * scale
+        y = torch.randint(0, c, (n,), generator=ops.rng)
+        ops.add("cross_entropy", {"reduction": "mean"}, {"input": x, "target": y},
+                lambda input, target: F.cross_entropy(input, target))  # fmt: skip
+    for note, shape in (("", (4, 5)), ("4d", (2, 3, 2, 4))):
+        ops.begin("mse_loss", note)
+        ops.add("mse_loss", {"reduction": "mean"},
+                {"input": ops.rand(*shape), "target": ops.rand(*shape)},
+                lambda input, target: F.mse_loss(input, target))  # fmt: skip
+
+
+def reduce_cases(ops):
+    for op, f in (("sum", torch.sum), ("mean", torch.mean)):
+        for shape, axes in (
+            ((4, 6), [0]), ((4, 6), [1]), ((3, 5), [0, 1]), ((3, 4, 5), [1]),
+            ((2, 3, 4, 2), [0, 2, 3]), ((2, 3, 4, 2), [2, 3]), ((2, 3, 4), [0, 2]),
+        ):  # fmt: skip
+            for keepdim in (False, True):
+                ops.begin(op, f"{list(shape)} over {axes}{' keepdim' if keepdim else ''}")
+                ops.add(op, {"axes": axes, "keepdim": keepdim}, {"input": ops.rand(*shape)},
+                        lambda input: f(input, dim=axes, keepdim=keepdim))  # fmt: skip
+
+
+def make_ops(out):
+    ops = Ops()
+    conv_cases(ops)
+    pool_cases(ops)
+    dense_cases(ops)
+    pointwise_cases(ops)
+    loss_cases(ops)
+    reduce_cases(ops)
+    write_json(out / "ops.json", ops.cases, 9)
+    assert (out / "ops.json").stat().st_size < 400_000
+
+
+# ---------------------------------------------------------------------------- optim
+
+OPTIMIZERS = {
+    "sgd plain": sgd(0.1),
+    "sgd weight decay": sgd(0.1, weight_decay=0.05),
+    "sgd momentum": sgd(0.1, 0.9),
+    "sgd momentum 0.5": sgd(0.05, 0.5),
+    "sgd momentum weight decay": sgd(0.1, 0.9, weight_decay=0.05),
+    "sgd nesterov": sgd(0.1, 0.9, nesterov=True),
+    "sgd nesterov weight decay": sgd(0.05, 0.8, nesterov=True, weight_decay=0.05),
+    "adam": adam(0.01),
+    "adam weight decay": adam(0.01, weight_decay=0.1),
+    "adam betas": adam(0.02, betas=(0.5, 0.9)),
+    "adam no momentum": adam(0.01, betas=(0.0, 0.99)),
+    "adam eps": adam(0.05, eps=0.1),
+    "adamw": adam(0.01, weight_decay=0.1, kind="adamw"),
+    "adamw no weight decay": adam(0.01, weight_decay=0.0, kind="adamw"),
+    "adamw betas eps": adam(0.02, (0.8, 0.95), 1e-3, 0.05, kind="adamw"),
+}
+
+
+def make_optim(out):
+    rng = torch.Generator().manual_seed(7)
+
+    def sixty_fourths(*shape):
+        return torch.randint(-64, 65, shape, generator=rng).to(torch.float64) / 64
+
+    param0, grads = sixty_fourths(7), sixty_fourths(12, 7)
+    grads[:, 5] = 0.0  # a weight that never gets a gradient
+    grads[:4, 6] = 0.0  # and one that gets none at first
+    cases = []
+    for name, spec in OPTIMIZERS.items():
+        p = param0.clone().requires_grad_()
+        opt = optimizer([p], spec)
+        params = []
+        for g in grads:
+            p.grad = g.clone()
+            opt.step()
+            params.append(p.detach().tolist())
+        cases.append({
+            "kind": spec["kind"],
+            "name": name,
+            "hyper": {k: v for k, v in spec.items() if k != "kind"},
+            "param0": param0.tolist(),
+            "grads": grads.tolist(),
+            "params": params,
+        })  # fmt: skip
+    write_json(out / "optim.json", cases, 12)
+
+
+# ------------------------------------------------------------------------ schedules
+
+
+def make_schedules(out):
+    from torch.optim import lr_scheduler as s
+
+    base, steps = 0.1, 30
+
+    def half_cosine(t, length, low):
+        return low + (base - low) * (1 + math.cos(math.pi * t / length)) / 2
+
+    def warmup_cosine(opt):
+        ramp = s.LinearLR(opt, start_factor=0.1, total_iters=5)
+        return s.SequentialLR(opt, [ramp, s.CosineAnnealingLR(opt, 25)], milestones=[5])
+
+    # name, its settings, torch's scheduler, and the same rate in closed form as a check
+    table = [
+        ("cosine", dict(t_max=30, eta_min=0.0),
+         lambda o: s.CosineAnnealingLR(o, 30), lambda t: half_cosine(t, 30, 0.0)),
+        ("cosine", dict(t_max=30, eta_min=0.001),
+         lambda o: s.CosineAnnealingLR(o, 30, 0.001), lambda t: half_cosine(t, 30, 0.001)),
+        ("step", dict(step_size=7, gamma=0.1),
+         lambda o: s.StepLR(o, 7, 0.1), lambda t: base * 0.1 ** (t // 7)),
+        ("exponential", dict(gamma=0.9),
+         lambda o: s.ExponentialLR(o, 0.9), lambda t: base * 0.9**t),
+        ("multistep", dict(milestones=[5, 20], gamma=0.3),
+         lambda o: s.MultiStepLR(o, [5, 20], 0.3),
+         lambda t: base * 0.3 ** ((t >= 5) + (t >= 20))),
+        ("warmup-cosine", dict(start_factor=0.1, warmup_steps=5, t_max=25, eta_min=0.0),
+         warmup_cosine,
+         lambda t: base * (0.1 + 0.9 * t / 5) if t < 5 else half_cosine(t - 5, 25, 0.0)),
+    ]  # fmt: skip
+    cases = []
+    for kind, settings, make, closed in table:
+        p = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+        p.grad = torch.zeros_like(p)
+        opt = torch.optim.SGD([p], lr=base)
+        schedule = make(opt)
+        rates = []
+        for _ in range(steps):
+            rates.append(float(opt.param_groups[0]["lr"]))  # the rate this step uses
+            opt.step()
+            schedule.step()
+        for t, rate in enumerate(rates):
+            assert math.isclose(rate, closed(t), rel_tol=1e-9), (kind, t, rate, closed(t))
+        cases.append({"kind": kind, "base_lr": base, "hyper": settings, "lr": rates})
+    write_json(out / "schedules.json", cases, 12)
+
+
+# ----------------------------------------------------------------------------- main
+
+PARTS = {
+    "curves": make_curves,
+    "ops": make_ops,
+    "optim": make_optim,
+    "schedules": make_schedules,
+}
+
+
+def main():
+    about = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    about.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART",
+                       help=f"write only these: {', '.join(PARTS)}")  # fmt: skip
+    about.add_argument("--out", type=Path, default=HERE, help="folder for the files")
+    about.add_argument("--digits", type=Path, metavar="CSV_GZ",
+                       help="first rebuild src/data/digits.bin from this file")  # fmt: skip
+    args = about.parse_args()
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    print(f"torch {torch.__version__}")
+    if args.digits:
+        pack_digits(args.digits)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for part in args.only:
+        PARTS[part](args.out)
+
+
+if __name__ == "__main__":
+    main()
