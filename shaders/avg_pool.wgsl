@@ -6,13 +6,14 @@
 //
 //   x [P, H, W] with P = N * C,  y [P, OH, OW] overwritten
 
+const KERNEL_H: i32 = 2;
+const KERNEL_W: i32 = 2;
+
 struct Dims {
   h: i32,
   w: i32,
   oh: i32,
   ow: i32,
-  kernel_h: i32,
-  kernel_w: i32,
   stride_h: i32,
   stride_w: i32,
   padding_h: i32,
@@ -34,18 +35,22 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let plane = index / (dims.ow * dims.oh) * dims.h * dims.w;
   let top = index / dims.ow % dims.oh * dims.stride_h - dims.padding_h;
   let left = index % dims.ow * dims.stride_w - dims.padding_w;
-  let bottom = min(top + dims.kernel_h, dims.h);
-  let right = min(left + dims.kernel_w, dims.w);
+  let bottom = min(top + KERNEL_H, dims.h);
+  let right = min(left + KERNEL_W, dims.w);
   var sum = 0.0;
-  for (var row = max(0, top); row < bottom; row += 1) {
-    for (var column = max(0, left); column < right; column += 1) {
-      sum += x[plane + row * dims.w + column];
+  // unroll
+  for (var r = 0; r < KERNEL_H; r += 1) {
+    // unroll
+    for (var s = 0; s < KERNEL_W; s += 1) {
+      let inside = top + r >= 0 && top + r < dims.h && left + s >= 0 && left + s < dims.w;
+      let v = x[select(0, plane + (top + r) * dims.w + left + s, inside)];
+      sum += select(0.0, v, inside);
     }
   }
   var divisor = (bottom - max(0, top)) * (right - max(0, left));
   if dims.include_pad != 0 {
-    let padded_bottom = min(top + dims.kernel_h, dims.h + dims.padding_h);
-    let padded_right = min(left + dims.kernel_w, dims.w + dims.padding_w);
+    let padded_bottom = min(top + KERNEL_H, dims.h + dims.padding_h);
+    let padded_right = min(left + KERNEL_W, dims.w + dims.padding_w);
     divisor = (padded_bottom - top) * (padded_right - left);
   }
   y[index] = sum / f32(divisor);

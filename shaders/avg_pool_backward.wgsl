@@ -2,21 +2,22 @@
 //
 //   dx[p, h, w] = act'(mask[p, h, w]) * sum over windows (oh, ow) that cover (h, w) of dy[p, oh, ow] / divisor(oh, ow)
 //
-//   dy [P, OH, OW],  mask [P, H, W] read if dims.mask is not 0,  dx [P, H, W] overwritten
+//   dy [P, OH, OW],  mask [P, H, W] read if MASK,  dx [P, H, W] overwritten
+
+const KERNEL_H: i32 = 2;
+const KERNEL_W: i32 = 2;
+const MASK: bool = false;
 
 struct Dims {
   h: i32,
   w: i32,
   oh: i32,
   ow: i32,
-  kernel_h: i32,
-  kernel_w: i32,
   stride_h: i32,
   stride_w: i32,
   padding_h: i32,
   padding_w: i32,
   include_pad: i32,
-  mask: i32,
   count: i32,
 }
 
@@ -25,7 +26,7 @@ struct Dims {
 @group(0) @binding(2) var<storage, read> mask: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
-fn derivative(v: f32, kind: i32) -> f32 { return 1.0; }
+fn derivative(v: f32) -> f32 { return 1.0; }
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -36,8 +37,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let column = index % dims.w + dims.padding_w;
   let row = index / dims.w % dims.h + dims.padding_h;
   let plane = index / (dims.w * dims.h) * dims.oh * dims.ow;
-  let first_h = max(0, (row - dims.kernel_h + dims.stride_h) / dims.stride_h);
-  let first_w = max(0, (column - dims.kernel_w + dims.stride_w) / dims.stride_w);
+  let first_h = max(0, (row - KERNEL_H + dims.stride_h) / dims.stride_h);
+  let first_w = max(0, (column - KERNEL_W + dims.stride_w) / dims.stride_w);
   let last_h = min(dims.oh - 1, row / dims.stride_h);
   let last_w = min(dims.ow - 1, column / dims.stride_w);
   var sum = 0.0;
@@ -45,17 +46,17 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     for (var ow = first_w; ow <= last_w; ow += 1) {
       let top = oh * dims.stride_h - dims.padding_h;
       let left = ow * dims.stride_w - dims.padding_w;
-      var divisor = (min(top + dims.kernel_h, dims.h) - max(0, top)) * (min(left + dims.kernel_w, dims.w) - max(0, left));
+      var divisor = (min(top + KERNEL_H, dims.h) - max(0, top)) * (min(left + KERNEL_W, dims.w) - max(0, left));
       if dims.include_pad != 0 {
-        let bottom = min(top + dims.kernel_h, dims.h + dims.padding_h);
-        let right = min(left + dims.kernel_w, dims.w + dims.padding_w);
+        let bottom = min(top + KERNEL_H, dims.h + dims.padding_h);
+        let right = min(left + KERNEL_W, dims.w + dims.padding_w);
         divisor = (bottom - top) * (right - left);
       }
       sum += dy[plane + oh * dims.ow + ow] / f32(divisor);
     }
   }
-  if dims.mask != 0 {
-    sum *= derivative(mask[index], dims.mask);
+  if MASK {
+    sum *= derivative(mask[index]);
   }
   dx[index] = sum;
 }

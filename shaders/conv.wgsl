@@ -6,13 +6,13 @@
 //
 //   x     [N, C, H, W]
 //   w     packed by conv_pack: [K tiles][C / groups][R][S][KT], a tile never crosses a group
-//   bias  [K], read if dims.bias is 1
-//   mask  [N, K, YH, YW], the result of an activation, read if dims.mask is not 0
+//   bias  [K], read if BIAS
+//   mask  [N, K, YH, YW], the result of an activation, read if MASK
 //   y     [N, K, YH, YW], overwritten at rows oh * out_stride + out_offset (columns likewise)
 //
 // An invocation computes ROWS x COLS neighbouring positions of KT channels. It reads each pixel of its window once per
 // input channel and each weight once, so the loads per multiplication fall with the tile; there is no workgroup memory
-// and no barrier, which CPU drivers cannot afford. Filters of more than 25 taps are taken a row at a time (TAP_ROWS 1).
+// and no barrier, which CPU drivers cannot afford. Filters of more than 9 taps are taken a row at a time (TAP_ROWS 1).
 
 const TAP_ROWS: i32 = 3; // filter rows taken per iteration
 const TAP_COLS: i32 = 3; // S
@@ -25,9 +25,12 @@ const COLS: i32 = 4;
 const KT: i32 = 8;
 const KV: i32 = 2; // KT / 4
 const SPAN_H: i32 = 4; // (ROWS - 1) * STRIDE_H + (TAP_ROWS - 1) * DILATION_H + 1
-const SPAN_W: i32 = 6; // likewise
+const SPAN_W: i32 = 6; // 3 * STRIDE_W + (TAP_COLS - 1) * DILATION_W + 1
 const WINDOW: i32 = 24; // SPAN_H * SPAN_W
 const TILE: i32 = 16; // ROWS * COLS * KV
+const BIAS: bool = false;
+const MASK: bool = false;
+const EDGE: bool = true; // KT is more than K
 
 struct Dims {
   n: i32,
@@ -48,9 +51,6 @@ struct Dims {
   out_stride_w: i32,
   out_offset_h: i32,
   out_offset_w: i32,
-  bias: i32,
-  activation: i32,
-  mask: i32,
   invocations: u32,
 }
 
@@ -61,8 +61,8 @@ struct Dims {
 @group(0) @binding(4) var<storage, read> mask: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
-fn activate(v: f32, kind: i32) -> f32 { return v; }
-fn derivative(v: f32, kind: i32) -> f32 { return 1.0; }
+fn activate(v: f32) -> f32 { return v; }
+fn derivative(v: f32) -> f32 { return 1.0; }
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -73,14 +73,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   var rest = i32(index);
   let tiles_w = (dims.ow + COLS - 1) / COLS;
   let tiles_h = (dims.oh + ROWS - 1) / ROWS;
-  let ow0 = (rest % tiles_w) * COLS;
+  // A tile that would reach behind an edge is moved back: it writes again what its neighbour writes.
+  let ow0 = min((rest % tiles_w) * COLS, dims.ow - COLS);
   rest /= tiles_w;
-  let oh0 = (rest % tiles_h) * ROWS;
+  let oh0 = min((rest % tiles_h) * ROWS, dims.oh - ROWS);
   rest /= tiles_h;
   let tile = rest % (dims.groups * dims.tiles);
   let n = rest / (dims.groups * dims.tiles);
   let group = tile / dims.tiles;
-  let k0 = (tile % dims.tiles) * KT;
+  let k0 = min((tile % dims.tiles) * KT, max(dims.group_outputs, KT) - KT);
 
   let image = (n * dims.groups + group) * dims.group_channels * dims.h * dims.w;
   let ih0 = oh0 * STRIDE_H - dims.padding_h;
@@ -132,26 +133,24 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 
   // unroll
   for (var k = 0; k < KT; k += 1) {
-    if k0 + k < dims.group_outputs {
+    if !EDGE || k0 + k < dims.group_outputs {
       let channel = group * dims.group_outputs + k0 + k;
       var offset = 0.0;
-      if dims.bias != 0 {
+      if BIAS {
         offset = bias[channel];
       }
       // unroll
       for (var i = 0; i < ROWS; i += 1) {
         // unroll
         for (var j = 0; j < COLS; j += 1) {
-          if oh0 + i < dims.oh && ow0 + j < dims.ow {
-            let row = (oh0 + i) * dims.out_stride_h + dims.out_offset_h;
-            let column = (ow0 + j) * dims.out_stride_w + dims.out_offset_w;
-            let at = ((n * dims.groups * dims.group_outputs + channel) * dims.yh + row) * dims.yw + column;
-            var v = activate(acc[(i * COLS + j) * KV + k / 4][k % 4] + offset, dims.activation);
-            if dims.mask != 0 {
-              v *= derivative(mask[at], dims.mask);
-            }
-            y[at] = v;
+          let row = (oh0 + i) * dims.out_stride_h + dims.out_offset_h;
+          let column = (ow0 + j) * dims.out_stride_w + dims.out_offset_w;
+          let at = ((n * dims.groups * dims.group_outputs + channel) * dims.yh + row) * dims.yw + column;
+          var v = activate(acc[(i * COLS + j) * KV + k / 4][k % 4] + offset);
+          if MASK {
+            v *= derivative(mask[at]);
           }
+          y[at] = v;
         }
       }
     }

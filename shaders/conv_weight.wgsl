@@ -20,6 +20,8 @@ const KT: i32 = 8;
 const KV: i32 = 2; // KT / 4
 const SPAN_W: i32 = 6; // (COLS - 1) * STRIDE_W + (TAP_COLS - 1) * DILATION_W + 1
 const TILE: i32 = 18; // TAP_ROWS * TAP_COLS * KV
+const BIAS: bool = false;
+const EDGE: bool = true; // KT is more than K
 
 struct Dims {
   n: i32,
@@ -37,7 +39,6 @@ struct Dims {
   padding_h: i32,
   padding_w: i32,
   rows_per_split: i32,
-  bias: i32,
   invocations: u32,
 }
 
@@ -61,7 +62,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let tile = rest % (dims.groups * dims.tiles);
   let part = rest / (dims.groups * dims.tiles);
   let group = tile / dims.tiles;
-  let k0 = (tile % dims.tiles) * KT;
+  // A tile that would reach behind the last channel is moved back: it writes again what its neighbour writes.
+  let k0 = min((tile % dims.tiles) * KT, max(dims.group_outputs, KT) - KT);
   let channels = dims.groups * dims.group_channels;
   let outputs = dims.groups * dims.group_outputs;
   let k_base = group * dims.group_outputs + k0;
@@ -92,24 +94,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     for (var k = 0; k < KV; k += 1) {
       // unroll
       for (var j = 0; j < COLS; j += 1) {
-        var v = vec4<f32>(0.0);
-        if ow0 + j < dims.ow {
-          let at = ((n * outputs + k_base + 4 * k) * dims.oh + oh) * dims.ow + ow0 + j;
-          let plane = dims.oh * dims.ow;
-          let inside = vec4<bool>(
-            k0 + 4 * k < dims.group_outputs,
-            k0 + 4 * k + 1 < dims.group_outputs,
-            k0 + 4 * k + 2 < dims.group_outputs,
-            k0 + 4 * k + 3 < dims.group_outputs
-          );
-          let read = vec4<f32>(
-            dy[select(0, at, inside.x)],
-            dy[select(0, at + plane, inside.y)],
-            dy[select(0, at + 2 * plane, inside.z)],
-            dy[select(0, at + 3 * plane, inside.w)]
-          );
-          v = select(vec4<f32>(0.0), read, inside);
-        }
+        let at = ((n * outputs + k_base + 4 * k) * dims.oh + oh) * dims.ow + ow0 + j;
+        let last = dims.group_outputs - k0 - 4 * k;
+        let inside = vec4<i32>(0, 1, 2, 3) < vec4<i32>(select(0, last, ow0 + j < dims.ow));
+        let sources = select(vec4<i32>(0), vec4<i32>(at) + vec4<i32>(0, 1, 2, 3) * dims.oh * dims.ow, inside);
+        let v = select(vec4<f32>(0.0), vec4<f32>(dy[sources.x], dy[sources.y], dy[sources.z], dy[sources.w]), inside);
         grads[j * KV + k] = v;
         total[k] += v;
       }
@@ -141,16 +130,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     }
   }
 
-  let taps = dims.r * TAP_COLS;
   // unroll
   for (var k = 0; k < KT; k += 1) {
-    if k0 + k < dims.group_outputs {
-      let base = ((part * outputs + k_base + k) * dims.group_channels + c) * taps + block * TAP_ROWS * TAP_COLS;
+    if !EDGE || k0 + k < dims.group_outputs {
+      let first = (((part * outputs + k_base + k) * dims.group_channels + c) * dims.r + block * TAP_ROWS) * TAP_COLS;
       // unroll
       for (var tap = 0; tap < TAP_ROWS * TAP_COLS; tap += 1) {
-        dw[base + tap] = acc[tap * KV + k / 4][k % 4];
+        dw[first + tap] = acc[tap * KV + k / 4][k % 4];
       }
-      if dims.bias != 0 && c == 0 && block == 0 {
+      // Every input channel and every block of taps has the same sum.
+      if BIAS {
         db[part * outputs + k_base + k] = total[k / 4][k % 4];
       }
     }

@@ -5,8 +5,8 @@
 //
 //   a     [M, K], or [K, M] if A_BY_ROW is false
 //   b     [N, K], or [K, N] if B_BY_ROW is false: "by row" means that K is contiguous
-//   bias  [N], read if dims.bias is 1;  mask [M, N], read if dims.mask is not 0
-//   y     [splits][M, N], overwritten;  sums [splits][M], overwritten if dims.sums is 1
+//   bias  [N], read if BIAS;  mask [M, N], read if MASK
+//   y     [splits][M, N], overwritten;  sums [splits][M], overwritten if SUMS
 //
 // An invocation computes a TM x TN tile for one range of K (the epilogue applies only where there is one range). Per
 // four k it reads TM + TN vectors and makes 4 TM TN multiplications, so the tile decides the speed. Without workgroup
@@ -15,6 +15,10 @@
 
 const A_BY_ROW: bool = true;
 const B_BY_ROW: bool = true;
+const SUMS: bool = false;
+const BIAS: bool = false;
+const MASK: bool = false;
+const EDGE: bool = true; // a tile is larger than the matrix
 const TM: u32 = 4u;
 const TN: u32 = 8u;
 const NV: u32 = 2u; // TN / 4
@@ -30,10 +34,6 @@ struct Dims {
   tiles_m: u32,
   tiles_n: u32,
   k_per_split: u32, // a multiple of 4
-  bias: u32,
-  activation: i32,
-  mask: i32,
-  sums: u32,
   invocations: u32,
 }
 
@@ -45,8 +45,8 @@ struct Dims {
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<storage, read_write> sums: array<f32>;
 
-fn activate(v: f32, kind: i32) -> f32 { return v; }
-fn derivative(v: f32, kind: i32) -> f32 { return 1.0; }
+fn activate(v: f32) -> f32 { return v; }
+fn derivative(v: f32) -> f32 { return 1.0; }
 
 // Four neighbours from `at` on; those from `end` on are zero.
 fn load_a(at: u32, end: u32) -> vec4<f32> { let i = min(vec4<u32>(at, at + 1u, at + 2u, at + 3u), vec4<u32>(max(end, 1u) - 1u)); return select(vec4<f32>(0.0), vec4<f32>(a[i.x], a[i.y], a[i.z], a[i.w]), vec4<u32>(at, at + 1u, at + 2u, at + 3u) < vec4<u32>(end)); }
@@ -58,8 +58,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   if index >= dims.invocations {
     return;
   }
-  let n0 = (index % dims.tiles_n) * TN;
-  let m0 = (index / dims.tiles_n % dims.tiles_m) * TM;
+  // A tile that would reach behind the last row or column is moved back: it writes again what its neighbour writes.
+  let n0 = min(index % dims.tiles_n * TN, max(dims.n, TN) - TN);
+  let m0 = min(index / dims.tiles_n % dims.tiles_m * TM, max(dims.m, TM) - TM);
   let part = index / (dims.tiles_n * dims.tiles_m);
   let first = part * dims.k_per_split;
   let last = min(first + dims.k_per_split, dims.k);
@@ -110,7 +111,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         } else {
           left = av[kk * MV + i / 4u][i % 4u];
         }
-        row_sums[i] += left;
+        if SUMS {
+          row_sums[i] += left;
+        }
         // unroll
         for (var j = 0u; j < NV; j += 1u) {
           if B_BY_ROW {
@@ -124,27 +127,29 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   }
 
   // unroll
-  for (var i = 0u; i < TM; i += 1u) {
-    let m = m0 + i;
-    if m < dims.m {
-      if dims.sums != 0u && n0 == 0u {
-        sums[part * dims.m + m] = row_sums[i];
-      }
-      // unroll
-      for (var j = 0u; j < TN; j += 1u) {
-        let n = n0 + j;
-        if n < dims.n {
-          let at = m * dims.n + n;
-          var v = acc[i * NV + j / 4u][j % 4u];
-          if dims.bias != 0u {
-            v += bias[n];
-          }
-          v = activate(v, dims.activation);
-          if dims.mask != 0 {
-            v *= derivative(mask[at], dims.mask);
-          }
-          y[part * dims.m * dims.n + at] = v;
+  for (var j = 0u; j < TN; j += 1u) {
+    let n = n0 + j;
+    var offset = 0.0;
+    if BIAS {
+      offset = bias[min(n, dims.n - 1u)];
+    }
+    // unroll
+    for (var i = 0u; i < TM; i += 1u) {
+      let at = (m0 + i) * dims.n + n;
+      if !EDGE || (m0 + i < dims.m && n < dims.n) {
+        var v = activate(acc[i * NV + j / 4u][j % 4u] + offset);
+        if MASK {
+          v *= derivative(mask[at]);
         }
+        y[part * dims.m * dims.n + at] = v;
+      }
+    }
+  }
+  if SUMS {
+    // unroll
+    for (var i = 0u; i < TM; i += 1u) {
+      if !EDGE || m0 + i < dims.m {
+        sums[part * dims.m + m0 + i] = row_sums[i];
       }
     }
   }

@@ -6,15 +6,17 @@
 //   x [P, H, W] with P = N * C,  y [P, OH, OW],  argmax: bytes, four to a word; both overwritten
 //
 // An invocation computes four neighbouring results, so that it owns a whole word of argmax. NaN counts as the largest
-// number; it is recognised by its bits because compilers may fold x != x.
+// number; it is recognised by its bits because compilers may fold x != x. Windows are small and known, so they are
+// unrolled: loops would cost CPU drivers more than the maximum.
+
+const KERNEL_H: i32 = 2;
+const KERNEL_W: i32 = 2;
 
 struct Dims {
   h: i32,
   w: i32,
   oh: i32,
   ow: i32,
-  kernel_h: i32,
-  kernel_w: i32,
   stride_h: i32,
   stride_w: i32,
   padding_h: i32,
@@ -43,12 +45,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
       let left = ow * dims.stride_w - dims.padding_w;
       var best = -3.4028234e38;
       var position = -1;
-      for (var r = max(0, -top); r < min(dims.kernel_h, dims.h - top); r += 1) {
-        for (var s = max(0, -left); s < min(dims.kernel_w, dims.w - left); s += 1) {
-          let v = x[plane + (top + r) * dims.w + left + s];
-          if position < 0 || v > best || (is_nan(v) && !is_nan(best)) {
+      // unroll
+      for (var r = 0; r < KERNEL_H; r += 1) {
+        // unroll
+        for (var s = 0; s < KERNEL_W; s += 1) {
+          let inside = top + r >= 0 && top + r < dims.h && left + s >= 0 && left + s < dims.w;
+          let v = x[select(0, plane + (top + r) * dims.w + left + s, inside)];
+          if inside && (position < 0 || v > best || (is_nan(v) && !is_nan(best))) {
             best = v;
-            position = r * dims.kernel_w + s;
+            position = r * KERNEL_W + s;
           }
         }
       }

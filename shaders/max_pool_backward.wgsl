@@ -2,22 +2,23 @@
 //
 //   dx[p, h, w] = act'(mask[p, h, w]) * sum over windows (oh, ow) that cover (h, w) with argmax there of dy[p, oh, ow]
 //
-//   dy [P, OH, OW],  argmax: bytes, four to a word,  mask [P, H, W] read if dims.mask is not 0,  dx [P, H, W] overwritten
+//   dy [P, OH, OW],  argmax: bytes, four to a word,  mask [P, H, W] read if MASK,  dx [P, H, W] overwritten
 //
 // Windows are added in row-major order. Nothing is scattered, so there are no atomics.
+
+const KERNEL_H: i32 = 2;
+const KERNEL_W: i32 = 2;
+const MASK: bool = false;
 
 struct Dims {
   h: i32,
   w: i32,
   oh: i32,
   ow: i32,
-  kernel_h: i32,
-  kernel_w: i32,
   stride_h: i32,
   stride_w: i32,
   padding_h: i32,
   padding_w: i32,
-  mask: i32,
   count: i32,
 }
 
@@ -27,7 +28,7 @@ struct Dims {
 @group(0) @binding(3) var<storage, read> mask: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dx: array<f32>;
 
-fn derivative(v: f32, kind: i32) -> f32 { return 1.0; }
+fn derivative(v: f32) -> f32 { return 1.0; }
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -39,8 +40,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let row = index / dims.w % dims.h + dims.padding_h;
   let plane = index / (dims.w * dims.h) * dims.oh * dims.ow;
   // Windows oh with oh * stride <= row < oh * stride + kernel.
-  let first_h = max(0, (row - dims.kernel_h + dims.stride_h) / dims.stride_h);
-  let first_w = max(0, (column - dims.kernel_w + dims.stride_w) / dims.stride_w);
+  let first_h = max(0, (row - KERNEL_H + dims.stride_h) / dims.stride_h);
+  let first_w = max(0, (column - KERNEL_W + dims.stride_w) / dims.stride_w);
   let last_h = min(dims.oh - 1, row / dims.stride_h);
   let last_w = min(dims.ow - 1, column / dims.stride_w);
   var sum = 0.0;
@@ -48,13 +49,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     for (var ow = first_w; ow <= last_w; ow += 1) {
       let at = plane + oh * dims.ow + ow;
       let position = i32((argmax[at / 4] >> u32(8 * (at % 4))) & 255u);
-      if position == (row - oh * dims.stride_h) * dims.kernel_w + column - ow * dims.stride_w {
+      if position == (row - oh * dims.stride_h) * KERNEL_W + column - ow * dims.stride_w {
         sum += dy[at];
       }
     }
   }
-  if dims.mask != 0 {
-    sum *= derivative(mask[index], dims.mask);
+  if MASK {
+    sum *= derivative(mask[index]);
   }
   dx[index] = sum;
 }

@@ -1,8 +1,8 @@
 mod clock;
-pub mod error;
-pub mod graph;
-pub mod gpu;
 pub mod data;
+pub mod error;
+pub mod gpu;
+pub mod graph;
 pub mod io;
 pub mod kernels;
 pub mod nn;

@@ -50,7 +50,8 @@ async fn adapters(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
         return found.into_iter().filter(usable).collect();
     }
     // Browsers answer requests only.
-    let options = wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
+    let options =
+        wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
     instance.request_adapter(&options).await.into_iter().collect()
 }
 
@@ -79,8 +80,8 @@ fn best(adapters: &[wgpu::Adapter]) -> Option<usize> {
 /// The adapter meant by `wanted`, or the best one.
 pub(super) async fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter> {
     let mut found = adapters(FIRST).await;
-    // A GPU through GL is better than a processor through anything.
-    if wanted.is_some() || best(&found).is_none_or(|index| class(&found[index].get_info()) == Class::Cpu) {
+    // GL is asked only where nothing else is there or it may be meant: starting it takes as long as all else.
+    if found.is_empty() || wanted.is_some_and(|wanted| matching(&found, wanted).is_none()) {
         found.extend(adapters(LAST).await);
     }
     let index = match wanted {

@@ -31,7 +31,8 @@ impl Executable {
             let storages = dispatch.bindings.len();
             let pipeline = gpu.inner.pipelines.get(gpu, &launch.kernel, &launch.dims, storages).await?;
             let bound = bindings(dispatch, memory)?;
-            let mut all = vec![(dims, dispatch.dims_offset, (4 * launch.dims.len() as u64).next_multiple_of(ALIGNMENT))];
+            let mut all =
+                vec![(dims, dispatch.dims_offset, (4 * launch.dims.len() as u64).next_multiple_of(ALIGNMENT))];
             all.extend(bound);
             let group = bind_group(gpu, gpu.inner.pipelines.layout(storages), launch.kernel.name, &all).await?;
             entries.push(Entry { pipeline, group, workgroups: launch.workgroups });
@@ -89,7 +90,12 @@ fn bindings<'a>(dispatch: &Dispatch, memory: &'a Memory) -> Result<Vec<Bound<'a>
     dispatch.bindings.iter().map(bound).collect()
 }
 
-async fn bind_group<'a>(gpu: &Gpu, layout: &wgpu::BindGroupLayout, label: &str, bound: &[Bound<'a>]) -> Result<wgpu::BindGroup> {
+async fn bind_group<'a>(
+    gpu: &Gpu,
+    layout: &wgpu::BindGroupLayout,
+    label: &str,
+    bound: &[Bound<'a>],
+) -> Result<wgpu::BindGroup> {
     let entry = |(binding, &(buffer, offset, size)): (usize, &Bound<'a>)| {
         let size = std::num::NonZeroU64::new(size.min(buffer.size() - offset));
         let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size });

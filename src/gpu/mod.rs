@@ -75,7 +75,7 @@ impl Gpu {
         let wanted = options.adapter.clone().or_else(|| environment("WGRAD_ADAPTER"));
         let adapter = adapters::choose(wanted.as_deref()).await?;
         let info = adapter.get_info();
-        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE;
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_features: adapter.features() & wanted,
@@ -99,7 +99,7 @@ impl Gpu {
 
     fn with_faults(device: wgpu::Device, queue: wgpu::Queue, faults: Arc<Faults>, checked: bool) -> Self {
         let info = device.adapter_info();
-        let target = target(&info, &device.limits());
+        let target = target(&info, &device.limits(), device.features());
         let pipelines = Pipelines::new(&device, checked);
         Self { inner: Arc::new(Inner { device, queue, info, target, faults, tracker: Arc::default(), pipelines }) }
     }
@@ -146,7 +146,9 @@ impl Gpu {
         let poll = wgpu::PollType::Wait { submission_index: submission, timeout: None };
         let polled = self.device().poll(poll);
         self.check()?;
-        polled.map(drop).map_err(|error| Error::Device { adapter: self.info().name.clone(), message: error.to_string() })
+        polled
+            .map(drop)
+            .map_err(|error| Error::Device { adapter: self.info().name.clone(), message: error.to_string() })
     }
 
     /// Runs `create` and turns what wgpu reports about it into an error; `what` says what is being made, with its size.
@@ -184,8 +186,13 @@ fn class(info: &wgpu::AdapterInfo) -> Class {
     }
 }
 
-fn target(info: &wgpu::AdapterInfo, limits: &wgpu::Limits) -> Target {
+fn target(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Target {
+    let subgroups = class(info) == Class::Cpu && features.contains(wgpu::Features::SUBGROUP);
+    let same = info.subgroup_min_size == info.subgroup_max_size && [4, 8, 16].contains(&info.subgroup_min_size);
+    // Whoever wants to see the kernels that run without subgroups, as in browsers and on GL, can have them.
+    let wanted = environment("WGRAD_SUBGROUPS").is_none_or(|value| value != "0");
     Target {
+        lanes: (subgroups && same && wanted).then_some(info.subgroup_min_size),
         max_binding: limits.max_storage_buffer_binding_size,
         max_buffer: limits.max_buffer_size,
         max_workgroups: limits.max_compute_workgroups_per_dimension,

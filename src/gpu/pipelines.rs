@@ -56,7 +56,13 @@ impl Pipelines {
     }
 
     /// The pipeline of a kernel that binds `storages` buffers.
-    pub async fn get(&self, gpu: &Gpu, kernel: &Kernel, dims: &[Dim], storages: usize) -> Result<Arc<wgpu::ComputePipeline>> {
+    pub async fn get(
+        &self,
+        gpu: &Gpu,
+        kernel: &Kernel,
+        dims: &[Dim],
+        storages: usize,
+    ) -> Result<Arc<wgpu::ComputePipeline>> {
         let baked = gpu.target().bake.then_some(dims);
         let key = (kernel.clone(), baked.map(|dims| dims.iter().map(|dim| dim.bits()).collect()));
         if let Some(pipeline) = self.find(&key) {
@@ -74,7 +80,8 @@ impl Pipelines {
     }
 
     fn compile(&self, device: &wgpu::Device, name: &str, text: &str, storages: usize) -> wgpu::ComputePipeline {
-        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
         let module = if self.checked {
             device.create_shader_module(descriptor)
         } else {

@@ -1,6 +1,6 @@
 //! How long each dispatch takes, by the adapter's own clock.
 
-use super::{Gpu, Memory, Executable, Runner, Staging};
+use super::{Executable, Gpu, Memory, Runner, Staging};
 use crate::{Error, Result};
 
 /// The time of one dispatch.

@@ -137,7 +137,10 @@ impl Runner {
     }
 
     fn unknown(&self, value: Value) -> Error {
-        Error::shape("run", format!("value {} is neither an input nor an output of plan {}", value.index(), self.plan.name))
+        Error::shape(
+            "run",
+            format!("value {} is neither an input nor an output of plan {}", value.index(), self.plan.name),
+        )
     }
 }
 

@@ -24,7 +24,14 @@ impl Staging {
     }
 
     /// Submits `encoder` with a copy of `size` bytes at its end, and begins to map them.
-    pub fn submit(&mut self, gpu: &Gpu, mut encoder: wgpu::CommandEncoder, from: &wgpu::Buffer, offset: u64, size: u64) {
+    pub fn submit(
+        &mut self,
+        gpu: &Gpu,
+        mut encoder: wgpu::CommandEncoder,
+        from: &wgpu::Buffer,
+        offset: u64,
+        size: u64,
+    ) {
         let size = size.next_multiple_of(4);
         encoder.copy_buffer_to_buffer(from, offset, self.buffer.raw(), 0, Some(size));
         let submission = gpu.queue().submit([encoder.finish()]);
@@ -46,7 +53,8 @@ impl Staging {
         let mapped = pending.mapped.receive().await;
         gpu.check()?;
         mapped.and_then(|result| result.ok()).ok_or_else(|| fail("the results could not be mapped".into()))?;
-        let view = self.buffer.raw().slice(..pending.size).get_mapped_range().map_err(|error| fail(error.to_string()))?;
+        let view =
+            self.buffer.raw().slice(..pending.size).get_mapped_range().map_err(|error| fail(error.to_string()))?;
         let bytes = view.to_vec();
         drop(view);
         self.buffer.raw().unmap();

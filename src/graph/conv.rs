@@ -66,7 +66,10 @@ impl Conv2d {
         let size = |axis: usize, input, kernel| {
             let [padding, stride, dilation] = [self.padding[axis], self.stride[axis], self.dilation[axis]];
             output_size(input, kernel, stride, padding, dilation, false).ok_or_else(|| {
-                format!("conv2d: the {r}x{s} kernel (dilation {:?}) is larger than the {h}x{w} input with padding {:?}", self.dilation, self.padding)
+                format!(
+                    "conv2d: the {r}x{s} kernel (dilation {:?}) is larger than the {h}x{w} input with padding {:?}",
+                    self.dilation, self.padding
+                )
             })
         };
         Ok(vec![n, k, size(0, h, r)?, size(1, w, s)?])

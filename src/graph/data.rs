@@ -32,7 +32,11 @@ impl Gather {
             return Err(format!("gather wants images [T,C,H,W], got {:?}", inputs[0].shape));
         };
         if self.mean.len() != c || self.std.len() != c {
-            return Err(format!("gather: {c} channels want {c} means and deviations, got {} and {}", self.mean.len(), self.std.len()));
+            return Err(format!(
+                "gather: {c} channels want {c} means and deviations, got {} and {}",
+                self.mean.len(),
+                self.std.len()
+            ));
         }
         if self.std.contains(&0.0) {
             return Err("gather: a standard deviation is 0".into());
@@ -41,7 +45,10 @@ impl Gather {
         let expected = [(DType::U8, inputs[0].shape.clone()), (DType::U32, vec![total]), (DType::U32, vec![total])];
         for ((name, info), (dtype, shape)) in ["images", "labels", "order"].iter().zip(inputs).zip(expected) {
             if info.dtype != dtype || info.shape != shape {
-                return Err(format!("gather: {name} are {:?} {:?}, expected {dtype:?} {shape:?}", info.dtype, info.shape));
+                return Err(format!(
+                    "gather: {name} are {:?} {:?}, expected {dtype:?} {shape:?}",
+                    info.dtype, info.shape
+                ));
             }
         }
         Ok(vec![(vec![self.batch, c, h, w], DType::F32), (vec![self.batch], DType::U32)])

@@ -31,7 +31,8 @@ pub fn differentiate(graph: &Graph, loss: Value, wrt: &[Value]) -> Result<Differ
 pub fn differentiate_from(graph: &Graph, seeds: &[(Value, Value)], wrt: &[Value]) -> Result<Differentiated> {
     for &(value, grad) in seeds {
         if graph.shape(value) != graph.shape(grad) {
-            let message = format!("the gradient {:?} of a value {:?} has another shape", graph.shape(grad), graph.shape(value));
+            let message =
+                format!("the gradient {:?} of a value {:?} has another shape", graph.shape(grad), graph.shape(value));
             return Err(Error::shape(&*graph.producer(value).layer, message));
         }
     }

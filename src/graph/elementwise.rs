@@ -67,7 +67,10 @@ impl Binary {
     pub(super) fn infer(self, inputs: &[&ValueInfo]) -> Inferred {
         let [a, b] = [&inputs[0].shape, &inputs[1].shape];
         let shape = broadcast_shapes(a, b).ok_or_else(|| {
-            format!("{}: {a:?} and {b:?} do not broadcast: aligned at the last axis, extents must be equal or 1", self.name())
+            format!(
+                "{}: {a:?} and {b:?} do not broadcast: aligned at the last axis, extents must be equal or 1",
+                self.name()
+            )
         })?;
         Ok(vec![(shape, DType::F32)])
     }

@@ -11,7 +11,12 @@ impl Reshape {
     pub(super) fn infer(&self, inputs: &[&ValueInfo]) -> Inferred {
         let from = inputs[0];
         if self.0.iter().product::<usize>() != from.elements() {
-            return Err(format!("reshape: {:?} has {} elements and cannot become {:?}", from.shape, from.elements(), self.0));
+            return Err(format!(
+                "reshape: {:?} has {} elements and cannot become {:?}",
+                from.shape,
+                from.elements(),
+                self.0
+            ));
         }
         Ok(vec![(self.0.clone(), from.dtype)])
     }

@@ -49,7 +49,10 @@ impl CrossEntropyGrad {
     pub(super) fn infer(&self, inputs: &[&ValueInfo]) -> Inferred {
         check(inputs)?;
         if inputs[2].elements() != 1 {
-            return Err(format!("cross_entropy: the gradient of the loss has shape {:?}, expected []", inputs[2].shape));
+            return Err(format!(
+                "cross_entropy: the gradient of the loss has shape {:?}, expected []",
+                inputs[2].shape
+            ));
         }
         Ok(vec![(inputs[0].shape.clone(), DType::F32)])
     }

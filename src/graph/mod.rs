@@ -237,7 +237,13 @@ impl Graph {
         let node = self.nodes.len();
         let outputs: Vec<Value> = (0..yields.len()).map(|i| Value((self.values.len() + i) as u32)).collect();
         self.values.extend(yields.into_iter().map(|(shape, dtype)| ValueInfo { shape, dtype, node }));
-        self.nodes.push(Node { op, inputs: inputs.into(), outputs: outputs.clone(), layer, epilogue: Epilogue::default() });
+        self.nodes.push(Node {
+            op,
+            inputs: inputs.into(),
+            outputs: outputs.clone(),
+            layer,
+            epilogue: Epilogue::default(),
+        });
         Ok(outputs)
     }
 }

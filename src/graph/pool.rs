@@ -65,7 +65,12 @@ impl Pool2d {
         }
         let size = |axis: usize, input| {
             output_size(input, self.kernel[axis], self.stride[axis], self.padding[axis], 1, self.ceil_mode).ok_or_else(
-                || format!("{name}: the {r}x{s} kernel is larger than the {h}x{w} input with padding {:?}", self.padding),
+                || {
+                    format!(
+                        "{name}: the {r}x{s} kernel is larger than the {h}x{w} input with padding {:?}",
+                        self.padding
+                    )
+                },
             )
         };
         Ok(vec![n, c, size(0, h)?, size(1, w)?])
@@ -100,7 +105,12 @@ impl Pool2dBackward {
         if let Some(argmax) = inputs.get(1)
             && (argmax.shape != expected || argmax.dtype != DType::U8)
         {
-            return Err(format!("{}: argmax is {:?} {:?}, expected U8 {expected:?}", self.name(), argmax.dtype, argmax.shape));
+            return Err(format!(
+                "{}: argmax is {:?} {:?}, expected U8 {expected:?}",
+                self.name(),
+                argmax.dtype,
+                argmax.shape
+            ));
         }
         Ok(vec![(self.input.clone(), DType::F32)])
     }

@@ -34,6 +34,8 @@ pub fn assemble(kernel: &Kernel, dims: Option<&[Dim]>) -> Result<String> {
                 used[index] = true;
                 replace(line, &kernel.defines[index].1)
             }
+            // naga has the builtins without the extension and refuses its name; browsers demand it.
+            None if line.starts_with("enable subgroups") && !cfg!(target_arch = "wasm32") => continue,
             None => line.replace("var<storage, read>", "var<storage, read_write>"),
         };
         match dims {
@@ -111,7 +113,8 @@ fn unroll(lines: &[&str], constants: &HashMap<String, i64>, out: &mut String) ->
             continue;
         }
         let head = lines.get(at + 1).ok_or("nothing follows an unroll mark")?;
-        let (name, values, suffix) = loop_head(head, constants).ok_or_else(|| format!("cannot unroll {}", head.trim()))?;
+        let (name, values, suffix) =
+            loop_head(head, constants).ok_or_else(|| format!("cannot unroll {}", head.trim()))?;
         let indent = head.len() - head.trim_start().len();
         let end = (at + 2..lines.len())
             .find(|&i| lines[i].trim() == "}" && lines[i].len() - lines[i].trim_start().len() == indent)
@@ -149,7 +152,16 @@ mod tests {
 
     #[test]
     fn nested_loops_unroll() {
-        let lines = ["// unroll", "for (var i = 0u; i < N; i += 1u) {", "  // unroll", "  for (var j = 1u; j < 5u; j += 2u) {", "    f(i, j);", "  }", "}", "g();"];
+        let lines = [
+            "// unroll",
+            "for (var i = 0u; i < N; i += 1u) {",
+            "  // unroll",
+            "  for (var j = 1u; j < 5u; j += 2u) {",
+            "    f(i, j);",
+            "  }",
+            "}",
+            "g();",
+        ];
         let mut out = String::new();
         unroll(&lines, &HashMap::from([("N".into(), 2)]), &mut out).unwrap();
         assert_eq!(out.matches("f(i, j)").count(), 4);

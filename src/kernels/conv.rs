@@ -1,13 +1,13 @@
 //! Convolution and its gradients on `conv`, `conv_pack`, `conv_weight` and `reduce_splits`.
 
-use super::activation::{codes, with_activations};
+use super::activation::with_epilogue;
 use super::reduce::add_splits;
 use super::{Dim, Kernel};
 use crate::Result;
 use crate::graph::{Conv2d, Conv2dBackwardData, Conv2dBackwardWeight, Node};
 use crate::plan::{Lowering, Operand};
 
-/// Output positions of an invocation of `conv`, and the positions that `conv_weight` takes at a time.
+/// Output positions of an invocation at most, and the positions that weight gradients take at a time.
 const ROWS: usize = 2;
 const COLS: usize = 4;
 
@@ -29,14 +29,52 @@ struct Direct {
     out_offset: [usize; 2],
 }
 
-/// Channels of an invocation: eight, or four where eight would be mostly empty.
-fn channel_tile(outputs: usize) -> usize {
-    if outputs <= 4 { 4 } else { 8 }
+/// How `conv` or `conv_lanes` cuts a convolution up.
+struct Tile {
+    /// Lanes of a subgroup, where `conv_lanes` is to run.
+    lanes: Option<usize>,
+    /// Rows of output positions of an invocation.
+    rows: usize,
+    /// Columns of output positions.
+    cols: usize,
+    /// Its channels.
+    kt: usize,
+    /// Filter rows of an iteration.
+    tap_rows: usize,
 }
 
-/// Filter rows of an iteration: all, where the unrolled body stays small enough for an instruction cache.
-fn tap_rows(taps: [usize; 2]) -> usize {
-    if taps[0] * taps[1] <= 25 { taps[0] } else { 1 }
+/// The most multiplications of vectors in an unrolled loop body: more would not fit into an instruction cache.
+const BODY: usize = 320;
+
+impl Tile {
+    fn new(lanes: Option<u32>, outputs: usize, output: [usize; 2], [r, s]: [usize; 2]) -> Self {
+        let (r, s) = (r.max(1), s.max(1));
+        let (rows, cols) = (ROWS.min(output[0]), COLS.min(output[1]));
+        let kt = match lanes {
+            // Tiles of even size, so that none is mostly empty.
+            Some(_) => {
+                let most = (BODY / (rows * s)).clamp(1, 16);
+                outputs.div_ceil(outputs.div_ceil(most))
+            }
+            None if outputs <= 4 => 4,
+            None => 8,
+        };
+        let whole = match lanes {
+            Some(_) => r * s * kt * rows <= BODY,
+            None => r * s <= 9,
+        };
+        Self { lanes: lanes.map(|lanes| lanes as usize), rows, cols, kt, tap_rows: if whole { r } else { 1 } }
+    }
+
+    /// Weights of an iteration, filled up to whole vectors.
+    fn padded(&self, s: usize) -> usize {
+        (self.tap_rows * s.max(1) * self.kt).next_multiple_of(4)
+    }
+}
+
+/// Filter rows of an iteration of a weight gradient: all, where there are at most 25 taps.
+fn weight_tap_rows(r: usize, s: usize) -> usize {
+    if r * s <= 25 { r } else { 1 }
 }
 
 fn span(count: usize, stride: usize, taps: usize, dilation: usize) -> usize {
@@ -137,60 +175,52 @@ fn gcd(a: usize, b: usize) -> usize {
 }
 
 impl Direct {
-    fn tiles(&self) -> usize {
-        self.outputs.div_ceil(channel_tile(self.outputs))
+    fn tile(&self, ctx: &Lowering) -> Tile {
+        Tile::new(ctx.target.lanes, self.outputs, self.output, self.taps)
     }
 
-    /// The weights in the order in which `conv` reads them; `phase` asks for the transposed, flipped taps of a phase.
+    fn tiles(&self, tile: &Tile) -> usize {
+        self.outputs.div_ceil(tile.kt)
+    }
+
+    /// The weights in the order in which they are read; `phase` asks for the transposed, flipped taps of a phase.
     fn pack(&self, ctx: &mut Lowering, w: Operand, stored: [usize; 2], phase: Option<[&Phase; 2]>) -> Result<Operand> {
-        let kt = channel_tile(self.outputs);
-        let count = self.groups * self.tiles() * self.inputs * self.taps[0] * self.taps[1] * kt;
+        let tile = self.tile(ctx);
+        let padded = tile.padded(self.taps[1]);
+        let blocks = if self.taps[1] == 0 { 0 } else { self.taps[0] / tile.tap_rows };
+        let count = self.groups * self.tiles(&tile) * self.inputs * blocks * padded;
         let packed = ctx.temporary(4 * count.max(4) as u64);
         if count == 0 {
             return Ok(packed);
         }
-        let mut dims = vec![self.inputs, self.outputs, self.tiles(), self.taps[0], self.taps[1], stored[0], stored[1]];
+        let [r, s] = self.taps;
+        let mut dims = vec![self.inputs, self.outputs, self.tiles(&tile), tile.kt, r, s, tile.tap_rows, padded];
+        dims.extend(stored);
         match phase {
             None => dims.extend([0, 0, 1, 1, 0, count]),
             Some([row, column]) => dims.extend([row.first, column.first, row.step, column.step, 1, count]),
         }
         let dims: Vec<Dim> = dims.into_iter().map(|value| Dim::U(value as u32)).collect();
-        let kernel = Kernel::new("conv_pack").define("KT", format!("{kt}u"));
-        ctx.launch(kernel, &dims, &[w, packed], count as u64)?;
+        ctx.launch(Kernel::new("conv_pack"), &dims, &[w, packed], count as u64)?;
         Ok(packed)
     }
 
-    fn launch(&self, ctx: &mut Lowering, node: &Node, packed: Operand, bias: Option<Operand>, note: String) -> Result<()> {
-        let kt = channel_tile(self.outputs);
-        let rows_per_step = tap_rows(self.taps);
-        let [taps_h, taps_w] = [rows_per_step.max(1), self.taps[1].max(1)];
-        let span_h = span(ROWS, self.stride[0], taps_h, self.dilation[0]);
-        let span_w = span(COLS, self.stride[1], taps_w, self.dilation[1]);
-        let kernel = [
-            ("TAP_ROWS", taps_h),
-            ("TAP_COLS", taps_w),
-            ("STRIDE_H", self.stride[0]),
-            ("STRIDE_W", self.stride[1]),
-            ("DILATION_H", self.dilation[0]),
-            ("DILATION_W", self.dilation[1]),
-            ("ROWS", ROWS),
-            ("COLS", COLS),
-            ("KT", kt),
-            ("KV", kt / 4),
-            ("SPAN_H", span_h),
-            ("SPAN_W", span_w),
-            ("WINDOW", span_h * span_w),
-            ("TILE", ROWS * COLS * kt / 4),
-        ]
-        .into_iter()
-        .fold(with_activations(Kernel::new("conv")), |kernel, (name, value)| kernel.define(name, value));
-        let [activation, mask] = codes(&node.epilogue);
+    fn launch(
+        &self,
+        ctx: &mut Lowering,
+        node: &Node,
+        packed: Operand,
+        bias: Option<Operand>,
+        note: String,
+    ) -> Result<()> {
+        let tile = self.tile(ctx);
         // A phase without taps still writes its zeros: no input channels, no iterations.
         let empty = self.taps[0] * self.taps[1] == 0;
-        let blocks = if empty { 1 } else { self.taps[0] / taps_h };
-        let tiles = self.groups * self.tiles();
-        let invocations =
-            (self.n * tiles * self.output[0].div_ceil(ROWS) * self.output[1].div_ceil(COLS)) as u64;
+        let blocks = if empty { 1 } else { self.taps[0] / tile.tap_rows };
+        let tiles = self.tiles(&tile);
+        let positions = self.n * self.output[0].div_ceil(tile.rows) * self.output[1].div_ceil(tile.cols);
+        let per_tile = tile.lanes.map(|lanes| positions.div_ceil(lanes));
+        let total = self.groups * tiles * per_tile.unwrap_or(positions);
         let dims = [
             i(self.n),
             i(self.groups),
@@ -198,7 +228,7 @@ impl Direct {
             i(self.input[0]),
             i(self.input[1]),
             i(self.outputs),
-            i(self.tiles()),
+            i(tiles),
             i(self.output[0]),
             i(self.output[1]),
             i(blocks),
@@ -210,10 +240,7 @@ impl Direct {
             i(self.out_stride[1]),
             i(self.out_offset[0]),
             i(self.out_offset[1]),
-            Dim::I(bias.is_some().into()),
-            Dim::I(activation),
-            Dim::I(mask),
-            Dim::U(invocations as u32),
+            Dim::U(per_tile.unwrap_or(total) as u32),
         ];
         let operands = [
             Operand::Value(node.inputs[0]),
@@ -224,8 +251,48 @@ impl Direct {
         ];
         let products = self.n * self.groups * self.outputs * self.output[0] * self.output[1];
         let flops = 2 * products as u64 * (self.inputs * self.taps[0] * self.taps[1]) as u64;
-        ctx.launch(kernel, &dims, &operands, invocations)?.cost(flops, note);
+        let kernel = with_epilogue(self.kernel(&tile), &node.epilogue).define("BIAS", bias.is_some());
+        let launch = match tile.lanes {
+            Some(_) => ctx.launch_groups(kernel, &dims, &operands, total as u64)?,
+            None => ctx.launch(kernel, &dims, &operands, total as u64)?,
+        };
+        launch.cost(flops, note);
         Ok(())
+    }
+
+    fn kernel(&self, tile: &Tile) -> Kernel {
+        let [taps_h, taps_w] = [tile.tap_rows, self.taps[1].max(1)];
+        let span_h = span(tile.rows, self.stride[0], taps_h, self.dilation[0]);
+        let span_w = span(COLS, self.stride[1], taps_w, self.dilation[1]);
+        let (name, own) = match tile.lanes {
+            Some(lanes) => {
+                let vectors = tile.padded(taps_w) / 4;
+                let tile = tile.rows * tile.kt;
+                ("conv_lanes", vec![("TAP_VECTORS", vectors), ("LOADS", vectors.div_ceil(lanes)), ("TILE", tile)])
+            }
+            None => ("conv", vec![("KV", tile.kt / 4), ("TILE", tile.rows * tile.cols * tile.kt / 4)]),
+        };
+        let kernel = match tile.lanes {
+            Some(lanes) => Kernel::new(name).define("LANES", format!("{lanes}u")),
+            None => Kernel::new(name).define("EDGE", self.outputs < tile.kt),
+        };
+        [
+            ("TAP_ROWS", taps_h),
+            ("TAP_COLS", taps_w),
+            ("STRIDE_H", self.stride[0]),
+            ("STRIDE_W", self.stride[1]),
+            ("DILATION_H", self.dilation[0]),
+            ("DILATION_W", self.dilation[1]),
+            ("ROWS", tile.rows),
+            ("COLS", tile.cols),
+            ("KT", tile.kt),
+            ("SPAN_H", span_h),
+            ("SPAN_W", span_w),
+            ("WINDOW", span_h * span_w),
+        ]
+        .into_iter()
+        .chain(own)
+        .fold(kernel, |kernel, (name, value)| kernel.define(name, value))
     }
 }
 
@@ -233,62 +300,78 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
     let (x, dy) = (ctx.shape(node.inputs[0]), ctx.shape(node.inputs[1]));
     let (conv, w) = (&back.conv, &back.weight);
     let outputs = w[0] / conv.groups;
-    let kt = channel_tile(outputs);
-    let tiles = outputs.div_ceil(kt);
-    let taps_h = tap_rows([w[2], w[3]]);
-    let blocks = w[2] / taps_h;
-    let units = conv.groups * tiles * w[1] * blocks;
+    let [r, s] = [w[2], w[3]];
+    let taps_h = weight_tap_rows(r, s);
+    let blocks = r / taps_h;
+    let span_w = span(COLS, conv.stride[1], s, conv.dilation[1]);
+    let lanes = ctx.target.lanes.map(|lanes| lanes as usize);
+    // Output channels of an invocation or workgroup, and its input channels.
+    let (kt, ct) = match lanes {
+        Some(lanes) => {
+            let per_lane = if outputs > lanes { 2 } else { 1 };
+            (lanes * per_lane, (100 / (taps_h * s * per_lane)).clamp(1, 4).min(w[1]))
+        }
+        None => (4, 1),
+    };
+    let (tiles, channel_tiles) = (outputs.div_ceil(kt), w[1].div_ceil(ct));
+    let units = conv.groups * tiles * channel_tiles * blocks;
     let weights: usize = w.iter().product();
 
     // Enough splits to keep the adapter busy, not so many that adding them up dominates; and never so few that an
     // invocation loops more than some drivers allow (65,535 iterations).
     let rows = dy[0] * dy[2];
     let blocks_w = dy[3].div_ceil(COLS);
-    let wanted = (ctx.target.busy() as usize).div_ceil(units).min((16 << 20) / (4 * weights)).max(1);
+    let busy = ctx.target.busy() as usize / lanes.map_or(1, |lanes| 2 * lanes);
+    let wanted = busy.div_ceil(units).min((16 << 20) / (4 * weights)).max(1);
     let rows_per_split = rows.div_ceil(wanted).min((32_768 / blocks_w).max(1));
     let splits = rows.div_ceil(rows_per_split);
+    let total = (units * splits) as u64;
 
+    let (kernel, own) = match lanes {
+        Some(lanes) => {
+            let window = ct * taps_h * span_w;
+            let own = vec![
+                ("KL", kt / lanes),
+                ("CT", ct),
+                ("WINDOW", window),
+                ("LOADS", window.div_ceil(lanes)),
+                ("TILE", taps_h * s * ct * kt / lanes),
+            ];
+            (Kernel::new("conv_weight_lanes").define("LANES", format!("{lanes}u")), own)
+        }
+        None => {
+            let own = vec![("COLS", COLS), ("KT", kt), ("KV", kt / 4), ("TILE", taps_h * s * kt / 4)];
+            (Kernel::new("conv_weight").define("EDGE", outputs < kt), own)
+        }
+    };
     let kernel = [
         ("TAP_ROWS", taps_h),
-        ("TAP_COLS", w[3]),
+        ("TAP_COLS", s),
         ("STRIDE_W", conv.stride[1]),
         ("DILATION_H", conv.dilation[0]),
         ("DILATION_W", conv.dilation[1]),
-        ("COLS", COLS),
-        ("KT", kt),
-        ("KV", kt / 4),
-        ("SPAN_W", span(COLS, conv.stride[1], w[3], conv.dilation[1])),
-        ("TILE", taps_h * w[3] * kt / 4),
+        ("SPAN_W", span_w),
     ]
     .into_iter()
-    .fold(Kernel::new("conv_weight"), |kernel, (name, value)| kernel.define(name, value));
-    let invocations = (units * splits) as u64;
-    let dims = [
-        i(x[0]),
-        i(conv.groups),
-        i(w[1]),
-        i(x[2]),
-        i(x[3]),
-        i(outputs),
-        i(tiles),
-        i(dy[2]),
-        i(dy[3]),
-        i(conv.stride[0]),
-        i(w[2]),
-        i(blocks),
-        i(conv.padding[0]),
-        i(conv.padding[1]),
-        i(rows_per_split),
-        Dim::I(back.bias.into()),
-        Dim::U(invocations as u32),
-    ];
+    .chain(own)
+    .fold(kernel.define("BIAS", back.bias), |kernel, (name, value)| kernel.define(name, value));
+    let mut dims = vec![i(x[0]), i(conv.groups), i(w[1]), i(x[2]), i(x[3]), i(outputs), i(tiles)];
+    if lanes.is_some() {
+        dims.push(i(channel_tiles));
+    }
+    dims.extend([dy[2], dy[3], conv.stride[0], r, blocks, conv.padding[0], conv.padding[1], rows_per_split].map(i));
+    dims.push(if lanes.is_some() { i(total as usize) } else { Dim::U(total as u32) });
     let flops = 2 * (weights * rows) as u64 * dy[3] as u64;
     let note = format!("x {x:?}, dy {dy:?} -> {w:?}, {splits} splits");
     let bias = node.outputs.get(1).map_or(Operand::Null, |&bias| Operand::Value(bias));
     let results = [(Operand::Value(node.outputs[0]), weights), (bias, if back.bias { w[0] } else { 0 })];
     add_splits(ctx, splits, results, |ctx, [dw, db]| {
         let operands = [Operand::Value(node.inputs[0]), Operand::Value(node.inputs[1]), dw, db];
-        ctx.launch(kernel, &dims, &operands, invocations)?.cost(flops, note);
+        let launch = match lanes {
+            Some(_) => ctx.launch_groups(kernel, &dims, &operands, total)?,
+            None => ctx.launch(kernel, &dims, &operands, total)?,
+        };
+        launch.cost(flops, note);
         Ok(())
     })
 }
@@ -300,9 +383,15 @@ mod tests {
     /// Every pair of input position and tap that a convolution joins is met by exactly one phase, at the right output.
     #[test]
     fn phases_cover_the_convolution() {
-        for (stride, padding, dilation, kernel, extent) in
-            [(1, 0, 1, 3, 7), (2, 1, 1, 3, 8), (3, 0, 1, 2, 10), (2, 2, 2, 3, 9), (4, 2, 1, 11, 21), (3, 1, 2, 3, 12), (5, 0, 1, 1, 3)]
-        {
+        for (stride, padding, dilation, kernel, extent) in [
+            (1, 0, 1, 3, 7),
+            (2, 1, 1, 3, 8),
+            (3, 0, 1, 2, 10),
+            (2, 2, 2, 3, 9),
+            (4, 2, 1, 11, 21),
+            (3, 1, 2, 3, 12),
+            (5, 0, 1, 1, 3),
+        ] {
             let conv = Conv2d { stride: [stride; 2], padding: [padding; 2], dilation: [dilation; 2], groups: 1 };
             let mut met = vec![];
             for phase in phases(&conv, 0, kernel, extent) {

@@ -8,7 +8,10 @@ use crate::{Error, Result};
 pub fn lower(ctx: &mut Lowering, node: &Node, gather: &Gather) -> Result<()> {
     let shape = ctx.shape(node.outputs[0]);
     if shape[1] > 4 {
-        return Err(Error::shape(&*node.layer, format!("gather: images have at most 4 channels, these have {}", shape[1])));
+        return Err(Error::shape(
+            &*node.layer,
+            format!("gather: images have at most 4 channels, these have {}", shape[1]),
+        ));
     }
     let pixels: usize = shape[1..].iter().product();
     let count = shape[0] * pixels;

@@ -1,19 +1,24 @@
-//! Pooling and its gradients on `max_pool`, `avg_pool` and their `_backward`.
+//! Pooling and its gradients on `max_pool`, `avg_pool`, their `_backward`, and `max_pool_windows`.
 
-use super::activation::{codes, with_derivatives};
+use super::activation::with_mask;
 use super::{Dim, Kernel};
 use crate::Result;
 use crate::graph::{Node, Pool2d, Pool2dBackward};
 use crate::plan::{Lowering, Operand};
 
+/// Extents of input and result, and how windows lie.
 fn dims(pool: &Pool2d, x: &[usize], y: &[usize]) -> Vec<Dim> {
-    let [r, s] = pool.kernel;
-    let numbers = [x[2], x[3], y[2], y[3], r, s, pool.stride[0], pool.stride[1], pool.padding[0], pool.padding[1]];
+    let numbers = [x[2], x[3], y[2], y[3], pool.stride[0], pool.stride[1], pool.padding[0], pool.padding[1]];
     let mut dims: Vec<Dim> = numbers.into_iter().map(|value| Dim::I(value as i32)).collect();
     if pool.average {
         dims.push(Dim::I(pool.count_include_pad.into()));
     }
     dims
+}
+
+fn kernel(name: &'static str, pool: &Pool2d) -> Kernel {
+    let [h, w] = pool.kernel;
+    Kernel::new(name).define("KERNEL_H", h).define("KERNEL_W", w)
 }
 
 pub fn forward(ctx: &mut Lowering, node: &Node, pool: &Pool2d) -> Result<()> {
@@ -24,21 +29,28 @@ pub fn forward(ctx: &mut Lowering, node: &Node, pool: &Pool2d) -> Result<()> {
     let operands: Vec<Operand> = node.inputs.iter().chain(&node.outputs).map(|&value| Operand::Value(value)).collect();
     let (name, invocations) = if pool.average { ("avg_pool", count) } else { ("max_pool", count.div_ceil(4)) };
     let flops = (count * pool.kernel[0] * pool.kernel[1]) as u64;
-    ctx.launch(Kernel::new(name), &dims, &operands, invocations as u64)?.cost(flops, format!("{x:?} -> {y:?}"));
+    ctx.launch(kernel(name, pool), &dims, &operands, invocations as u64)?.cost(flops, format!("{x:?} -> {y:?}"));
     Ok(())
 }
 
 pub fn backward(ctx: &mut Lowering, node: &Node, back: &Pool2dBackward) -> Result<()> {
+    let (pool, x) = (&back.pool, &back.input);
     let dy = ctx.shape(node.inputs[0]);
-    let count: usize = back.input.iter().product();
-    let mut dims = dims(&back.pool, &back.input, &dy);
-    dims.extend([Dim::I(codes(&node.epilogue)[1]), Dim::I(count as i32)]);
+    let side_by_side = pool.stride == pool.kernel && pool.padding == [0; 2] && !pool.average;
+    let (name, mut dims, count) = if side_by_side {
+        let windows = [x[2].div_ceil(pool.kernel[0]), x[3].div_ceil(pool.kernel[1])];
+        let dims = [x[2], x[3], dy[2], dy[3], windows[0], windows[1]].map(|value| Dim::I(value as i32));
+        ("max_pool_windows", dims.to_vec(), x[0] * x[1] * windows[0] * windows[1])
+    } else {
+        let name = if pool.average { "avg_pool_backward" } else { "max_pool_backward" };
+        (name, dims(pool, x, &dy), x.iter().product())
+    };
+    dims.push(Dim::I(count as i32));
     let mut operands: Vec<Operand> = node.inputs.iter().map(|&value| Operand::Value(value)).collect();
     operands.push(node.epilogue.mask.as_ref().map_or(Operand::Null, |mask| Operand::Value(mask.output)));
     operands.push(Operand::Value(node.outputs[0]));
-    let name = if back.pool.average { "avg_pool_backward" } else { "max_pool_backward" };
-    let kernel = with_derivatives(Kernel::new(name));
-    let flops = (dy.iter().product::<usize>() * back.pool.kernel[0] * back.pool.kernel[1]) as u64;
-    ctx.launch(kernel, &dims, &operands, count as u64)?.cost(flops, format!("{dy:?} -> {:?}", back.input));
+    let flops = (dy.iter().product::<usize>() * pool.kernel[0] * pool.kernel[1]) as u64;
+    let kernel = with_mask(kernel(name, pool), &node.epilogue);
+    ctx.launch(kernel, &dims, &operands, count as u64)?.cost(flops, format!("{dy:?} -> {x:?}"));
     Ok(())
 }

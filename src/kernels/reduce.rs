@@ -51,10 +51,10 @@ fn sum(ctx: &mut Lowering, x: Operand, y: Operand, [outer, length, inner]: [usiz
     let parts = length.div_ceil(per_part);
     let invocations = (results * parts) as u64;
     let dims = |scale| {
-        [outer, length, inner, per_part].map(|value| Dim::U(value as u32)).into_iter().chain([
-            Dim::F(scale),
-            Dim::U(invocations as u32),
-        ])
+        [outer, length, inner, per_part]
+            .map(|value| Dim::U(value as u32))
+            .into_iter()
+            .chain([Dim::F(scale), Dim::U(invocations as u32)])
     };
     let note = format!("[{outer}, {length}, {inner}] over the middle");
     let dims: Vec<Dim> = dims(scale).collect();

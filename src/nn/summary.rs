@@ -53,12 +53,18 @@ impl Summary {
                 Op::MatMul(_) => numbers * graph.shape(node.inputs[0])[1] as u64,
                 _ => 0,
             };
-            let activation = node.epilogue.activation.map_or(String::new(), |unary| format!(" + {}", Op::Unary(unary).name()));
+            let activation =
+                node.epilogue.activation.map_or(String::new(), |unary| format!(" + {}", Op::Unary(unary).name()));
             rows.push(SummaryRow {
                 layer: layer.into(),
                 operator: format!("{}{activation}", node.op.name()),
                 activations: numbers / output[0] as u64,
-                parameters: node.inputs.iter().filter(parameter).map(|&input| graph.info(input).elements() as u64).sum(),
+                parameters: node
+                    .inputs
+                    .iter()
+                    .filter(parameter)
+                    .map(|&input| graph.info(input).elements() as u64)
+                    .sum(),
                 macs,
                 bytes: 4 * numbers,
                 output,

@@ -99,15 +99,17 @@ fn move_views(program: &mut Program) -> Result<()> {
         let node = program.graph.nodes()[at].clone();
         at += 1;
         let (Op::UnaryBackward(activation), [g, y]) = (&node.op, &node.inputs[..]) else { continue };
-        let viewed = program.graph.nodes().iter().position(|other| {
-            matches!(other.op, Op::Reshape(_)) && other.outputs[0] == *g && readers[g.index()] == 1
-        });
+        let viewed =
+            program.graph.nodes().iter().position(|other| {
+                matches!(other.op, Op::Reshape(_)) && other.outputs[0] == *g && readers[g.index()] == 1
+            });
         let Some(view) = viewed else { continue };
         let source = program.graph.nodes()[view].inputs[0];
         let shape = program.graph.shape(source).to_vec();
         let shape_after = program.graph.shape(*g).to_vec();
         // The view of y must come before the kernel that will read it.
-        let after_y = program.graph.nodes().iter().position(|other| other.outputs.contains(y)).map_or(0, |index| index + 1);
+        let after_y =
+            program.graph.nodes().iter().position(|other| other.outputs.contains(y)).map_or(0, |index| index + 1);
         let flat_y = program.graph.insert(after_y, Op::reshape(&shape), &[*y], &node.layer)?;
         let masked = program.graph.insert(at, Op::UnaryBackward(*activation), &[source, flat_y], &node.layer)?;
         let nodes = program.graph.nodes_mut();
@@ -147,7 +149,9 @@ fn fuse_activations(program: &mut Program) {
                 continue;
             }
         }
-        node.outputs.iter().for_each(|&output| { produced.insert(output, at); });
+        node.outputs.iter().for_each(|&output| {
+            produced.insert(output, at);
+        });
     }
     let mut index = 0;
     nodes.retain(|_| {

@@ -60,7 +60,13 @@ impl ParameterLayout {
             let piece = layout.buffers.len() - 1;
             let offset = layout.buffers[piece];
             layout.buffers[piece] += aligned(bytes);
-            layout.places.push(ParameterPlace { name: name.into(), shape: graph.shape(value).into(), value, piece, offset });
+            layout.places.push(ParameterPlace {
+                name: name.into(),
+                shape: graph.shape(value).into(),
+                value,
+                piece,
+                offset,
+            });
         }
         Ok(layout)
     }

@@ -86,8 +86,24 @@ impl<'a> Lowering<'a> {
     }
 
     /// Appends a launch of workgroups of 64 that covers `invocations`.
-    pub fn launch(&mut self, kernel: Kernel, dims: &[Dim], operands: &[Operand], invocations: u64) -> Result<&mut Launch> {
-        let groups = invocations.div_ceil(64).max(1);
+    pub fn launch(
+        &mut self,
+        kernel: Kernel,
+        dims: &[Dim],
+        operands: &[Operand],
+        invocations: u64,
+    ) -> Result<&mut Launch> {
+        self.launch_groups(kernel, dims, operands, invocations.div_ceil(64).max(1))
+    }
+
+    /// Appends a launch of at least `groups` workgroups: where they are more than one axis takes, they make a rectangle.
+    pub fn launch_groups(
+        &mut self,
+        kernel: Kernel,
+        dims: &[Dim],
+        operands: &[Operand],
+        groups: u64,
+    ) -> Result<&mut Launch> {
         let limit = u64::from(self.target.max_workgroups);
         let rows = groups.div_ceil(limit);
         if rows > limit {

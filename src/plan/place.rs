@@ -164,9 +164,9 @@ impl<'a> Placement<'a> {
         let inputs = program.graph.inputs().map(|(_, value)| value);
         let mut regions = BTreeMap::new();
         for value in inputs.chain(program.outputs.iter().copied()) {
-            let mut region = self.region(value).ok_or_else(|| {
-                Error::shape("plan", format!("output %{} is never computed", value.index()))
-            })?;
+            let mut region = self
+                .region(value)
+                .ok_or_else(|| Error::shape("plan", format!("output %{} is never computed", value.index())))?;
             region.size = program.graph.info(value).bytes();
             regions.insert(value, region);
         }
@@ -201,7 +201,14 @@ fn lower_bound(lives: &[Life], launches: usize) -> u64 {
         change[life.last + 1] -= life.bytes as i64;
     }
     let mut alive = 0;
-    change.into_iter().map(|bytes| { alive += bytes; alive }).max().unwrap_or(0) as u64
+    change
+        .into_iter()
+        .map(|bytes| {
+            alive += bytes;
+            alive
+        })
+        .max()
+        .unwrap_or(0) as u64
 }
 
 /// The lowest offset of a buffer at which `life` meets nothing that is alive with it.

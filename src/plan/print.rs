@@ -31,7 +31,13 @@ impl Dispatch {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "plan {}: {} dispatches, {:.3} GFLOP", self.name, self.dispatches.len(), self.flops() as f64 / 1e9)?;
+        writeln!(
+            f,
+            "plan {}: {} dispatches, {:.3} GFLOP",
+            self.name,
+            self.dispatches.len(),
+            self.flops() as f64 / 1e9
+        )?;
         for (index, dispatch) in self.dispatches.iter().enumerate() {
             let launch = &dispatch.launch;
             writeln!(

@@ -39,13 +39,16 @@ pub struct Target {
     /// Whether dimensions become constants of the shader. GPUs gain by it; where compiling is dear they stay uniforms,
     /// and layers of different sizes share a pipeline.
     pub bake: bool,
+    /// The lanes of a subgroup, where they are the same for every kernel and the processor is a CPU: then kernels that
+    /// share operands by shuffles run in place of those for any adapter.
+    pub lanes: Option<u32>,
 }
 
 impl Target {
     /// The limits that WebGPU promises everywhere, for an adapter of this class.
     pub fn portable(class: Class) -> Self {
         let bake = matches!(class, Class::Integrated | Class::Discrete);
-        Self { class, max_binding: 128 << 20, max_buffer: 256 << 20, max_workgroups: 65_535, bake }
+        Self { class, max_binding: 128 << 20, max_buffer: 256 << 20, max_workgroups: 65_535, bake, lanes: None }
     }
 
     /// How many invocations keep the processor busy.

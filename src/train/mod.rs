@@ -8,15 +8,15 @@
 //! The device only replays. Two runs with equal settings on one adapter yield equal bytes.
 
 mod checkpoint;
+#[cfg(feature = "reports")]
+mod folder;
 mod initial;
 mod observer;
 mod optimizers;
 mod order;
-mod report;
-#[cfg(feature = "reports")]
-mod folder;
 #[cfg(feature = "reports")]
 mod plots;
+mod report;
 mod schedule;
 mod session;
 mod settings;
@@ -31,6 +31,6 @@ pub use optimizers::{Adam, AdamW, Sgd};
 pub use order::epoch_order;
 pub use report::Report;
 pub use schedule::Schedule;
-pub use session::{Evaluation, Session};
+pub use session::{Evaluation, Session, training_program};
 pub use settings::Settings;
 pub use trainer::Trainer;
