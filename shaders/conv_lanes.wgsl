@@ -25,13 +25,17 @@ const ROWS: i32 = 2;
 const COLS: i32 = 4; // at most 4; that many of four are kept
 const KT: i32 = 8;
 const SPAN_H: i32 = 4; // (ROWS - 1) * STRIDE_H + (TAP_ROWS - 1) * DILATION_H + 1
-const SPAN_W: i32 = 6; // 3 * STRIDE_W + (TAP_COLS - 1) * DILATION_W + 1
-const WINDOW: i32 = 24; // SPAN_H * SPAN_W
+const OFFSET: i32 = 0; // pixels before the window, so that it begins with a whole vector
+const VECTORS: i32 = 6; // OFFSET + 3 * STRIDE_W + (TAP_COLS - 1) * DILATION_W + 1, in vectors of x, rounded up
+const WIDTH: i32 = 6; // VECTORS * IN
+const WINDOW: i32 = 24; // SPAN_H * WIDTH
 const TILE: i32 = 16; // ROWS * KT
 const TAP_VECTORS: i32 = 18; // vectors of weights per step: TAP_ROWS * TAP_COLS * KT / 4, rounded up
 const LOADS: i32 = 3; // vectors per lane: TAP_VECTORS / LANES, rounded up
-const BIAS: bool = false;
 const MASK: bool = false;
+const IN: i32 = 1; // pixels to a vector of x, a divisor of W
+alias X = f32;
+alias Y = f32; // of y and mask, as many as divide OW
 
 struct Dims {
   n: i32,
@@ -53,17 +57,22 @@ struct Dims {
   out_offset_h: i32,
   out_offset_w: i32,
   blocks: u32, // workgroups per channel tile
+  bias: u32,
+  relu: u32,
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<X>;
 @group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read> mask: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> mask: array<Y>;
+@group(0) @binding(5) var<storage, read_write> y: array<Y>;
 
-fn activate(v: f32) -> f32 { return v; }
-fn derivative(v: f32) -> f32 { return 1.0; }
+fn activate(v: vec4<f32>) -> vec4<f32> { return v; }
+fn derivative(v: vec4<f32>) -> vec4<f32> { return vec4<f32>(1.0); }
+fn part(v: X, i: i32) -> f32 { return v; }
+fn load_mask(at: i32) -> vec4<f32> { return vec4<f32>(mask[at], 0.0, 0.0, 0.0); }
+fn store(at: i32, v: vec4<f32>) { y[at] = v.x; }
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -84,7 +93,7 @@ fn main(
 
   let first = (n * dims.groups + group) * dims.group_channels * dims.h * dims.w;
   let ih0 = oh0 * STRIDE_H - dims.padding_h;
-  let iw0 = ow0 * STRIDE_W - dims.padding_w;
+  let iw0 = ow0 * STRIDE_W - dims.padding_w - OFFSET;
   let steps = dims.group_channels * dims.tap_blocks;
 
   var acc: array<vec4<f32>, TILE>;
@@ -107,24 +116,32 @@ fn main(
       let row = ih + i;
       let row_inside = row >= 0 && row < dims.h;
       // unroll
-      for (var j = 0; j < SPAN_W; j += 1) {
-        let inside = row_inside && iw0 + j >= 0 && iw0 + j < dims.w;
-        let pixel = x[select(0, plane + row * dims.w + iw0 + j, inside)];
-        pixels[i * SPAN_W + j] = select(0.0, pixel, inside);
+      for (var j = 0; j < VECTORS; j += 1) {
+        let inside = row_inside && iw0 + j * IN >= 0 && iw0 + j * IN < dims.w;
+        let read = x[select(0, plane + row * dims.w + iw0 + j * IN, inside) / IN];
+        // unroll
+        for (var e = 0; e < IN; e += 1) {
+          pixels[i * WIDTH + j * IN + e] = select(0.0, part(read, e), inside);
+        }
       }
     }
     // unroll
     for (var r = 0; r < TAP_ROWS; r += 1) {
       // unroll
       for (var s = 0; s < TAP_COLS; s += 1) {
+        var four: array<vec4<f32>, ROWS>;
+        // unroll
+        for (var i = 0; i < ROWS; i += 1) {
+          let corner = (i * STRIDE_H + r * DILATION_H) * WIDTH + OFFSET + s * DILATION_W;
+          four[i] = vec4<f32>(pixels[corner], pixels[corner + STRIDE_W], pixels[corner + 2 * STRIDE_W], pixels[corner + 3 * STRIDE_W]);
+        }
         // unroll
         for (var k = 0; k < KT; k += 1) {
           let at = (r * TAP_COLS + s) * KT + k;
           let weight = subgroupShuffle(weights[at / 4 / i32(LANES)][at % 4], u32(at / 4) % LANES);
           // unroll
           for (var i = 0; i < ROWS; i += 1) {
-            let corner = (i * STRIDE_H + r * DILATION_H) * SPAN_W + s * DILATION_W;
-            acc[i * KT + k] += weight * vec4<f32>(pixels[corner], pixels[corner + STRIDE_W], pixels[corner + 2 * STRIDE_W], pixels[corner + 3 * STRIDE_W]);
+            acc[i * KT + k] += weight * four[i];
           }
         }
       }
@@ -134,23 +151,17 @@ fn main(
   // unroll
   for (var k = 0; k < KT; k += 1) {
     let channel = group * dims.group_outputs + k0 + k;
-    var offset = 0.0;
-    if BIAS {
-      offset = bias[channel];
-    }
+    let offset = select(0.0, bias[select(0, channel, dims.bias != 0u)], dims.bias != 0u);
     // unroll
     for (var i = 0; i < ROWS; i += 1) {
       let row = (oh0 + i) * dims.out_stride_h + dims.out_offset_h;
       let line = ((n * dims.groups * dims.group_outputs + channel) * dims.yh + row) * dims.yw + dims.out_offset_w;
-      // unroll
-      for (var j = 0; j < COLS; j += 1) {
-        let at = line + (ow0 + j) * dims.out_stride_w;
-        var v = activate(acc[i * KT + k][j] + offset);
-        if MASK {
-          v *= derivative(mask[at]);
-        }
-        y[at] = v;
+      let at = line + ow0 * dims.out_stride_w;
+      var v = activate(acc[i * KT + k] + offset);
+      if MASK {
+        v *= derivative(load_mask(at));
       }
+      store(at, v);
     }
   }
 }

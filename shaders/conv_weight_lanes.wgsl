@@ -27,6 +27,7 @@ const WINDOW: i32 = 18; // CT * TAP_ROWS * SPAN_W
 const LOADS: i32 = 3; // pixels per lane: WINDOW / LANES, rounded up
 const TILE: i32 = 9; // TAP_ROWS * TAP_COLS * CT * KL
 const BIAS: bool = false;
+alias DY = f32; // of dy, as many as divide OW
 
 struct Dims {
   n: i32,
@@ -50,9 +51,12 @@ struct Dims {
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read> dy: array<DY>;
 @group(0) @binding(3) var<storage, read_write> dw: array<f32>;
 @group(0) @binding(4) var<storage, read_write> db: array<f32>;
+
+// Four neighbours of dy; those from the end of their line on are zero.
+fn load_dy(at: i32, room: i32) -> vec4<f32> { let inside = vec4<i32>(0, 1, 2, 3) < vec4<i32>(room); let i = select(vec4<i32>(0), vec4<i32>(at) + vec4<i32>(0, 1, 2, 3), inside); return select(vec4<f32>(0.0), vec4<f32>(dy[i.x], dy[i.y], dy[i.z], dy[i.w]), inside); }
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -167,11 +171,4 @@ fn main(
       db[base + output[k]] = total[k];
     }
   }
-}
-
-// Four neighbours of dy; those from the end of their line on are zero.
-fn load_dy(at: i32, room: i32) -> vec4<f32> {
-  let inside = vec4<i32>(0, 1, 2, 3) < vec4<i32>(room);
-  let i = select(vec4<i32>(0), vec4<i32>(at) + vec4<i32>(0, 1, 2, 3), inside);
-  return select(vec4<f32>(0.0), vec4<f32>(dy[i.x], dy[i.y], dy[i.z], dy[i.w]), inside);
 }

@@ -3,7 +3,7 @@
 //   y[m, n] = act(sum over k of a[m, k] * b[k, n] + bias[n]) * act'(mask[m, n]);  sums[m] = sum over k of a[m, k]
 //
 //   a     [M, K], or [K, M] if A_BY_ROW is false;  b  [N, K], or [K, N] if B_BY_ROW is false
-//   bias  [N], read if BIAS;  mask [M, N], read if MASK
+//   bias  [N], read if dims.bias is 1;  mask [M, N], read if MASK and dims.mask is 1
 //   y     [splits][M, N], overwritten;  sums [splits][M], overwritten if SUMS
 //
 // A subgroup computes RM rows of 4 columns per lane. Per four k it makes RM / LANES + 4 loads of whole vectors and 16 RM
@@ -17,10 +17,11 @@ const LANES: u32 = 8u;
 const A_BY_ROW: bool = true;
 const B_BY_ROW: bool = true;
 const SUMS: bool = false;
-const BIAS: bool = false;
 const MASK: bool = false;
 const RM: u32 = 16u;
 const LOADS: u32 = 2u; // RM / LANES
+const WHOLE: bool = false; // N is a multiple of four: y and mask are read and written as vectors
+alias Y = f32;
 
 struct Dims {
   m: u32,
@@ -29,18 +30,23 @@ struct Dims {
   tiles_m: u32,
   tiles_n: u32,
   k_per_split: u32, // a multiple of 4
+  bias: u32,
+  relu: u32,
+  mask: u32,
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read> mask: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> mask: array<Y>;
+@group(0) @binding(5) var<storage, read_write> y: array<Y>;
 @group(0) @binding(6) var<storage, read_write> sums: array<f32>;
 
-fn activate(v: f32) -> f32 { return v; }
-fn derivative(v: f32) -> f32 { return 1.0; }
+fn activate(v: vec4<f32>) -> vec4<f32> { return v; }
+fn derivative(v: vec4<f32>) -> vec4<f32> { return vec4<f32>(1.0); }
+fn load_mask(at: vec4<u32>) -> vec4<f32> { return vec4<f32>(mask[at.x], mask[at.y], mask[at.z], mask[at.w]); }
+fn store(at: vec4<u32>, v: vec4<f32>) { y[at.x] = v.x; y[at.y] = v.y; y[at.z] = v.z; y[at.w] = v.w; }
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -65,6 +71,9 @@ fn main(
   // unroll
   for (var j = 0u; j < 4u; j += 1u) {
     b_at[j] = min(n0 + j, dims.n - 1u) * (dims.k / 4u);
+    if WHOLE {
+      b_at[j] = (min(n0, dims.n - 4u) + j) * (dims.k / 4u);
+    }
   }
   let b_column = min(n0 / 4u, dims.n / 4u - min(dims.n / 4u, 1u));
 
@@ -124,25 +133,20 @@ fn main(
     }
   }
 
+  let column = vec4<u32>(0u, 1u, 2u, 3u);
+  let n = select(min(vec4<u32>(n0) + column, vec4<u32>(dims.n - 1u)), vec4<u32>(4u * b_column) + column, vec4<bool>(!B_BY_ROW || WHOLE));
+  let from_bias = select(vec4<u32>(0u), n, vec4<bool>(dims.bias != 0u));
+  let biases = vec4<f32>(bias[from_bias.x], bias[from_bias.y], bias[from_bias.z], bias[from_bias.w]);
+  let offset = select(vec4<f32>(0.0), biases, vec4<bool>(dims.bias != 0u));
   // unroll
-  for (var j = 0u; j < 4u; j += 1u) {
-    var n = min(n0 + j, dims.n - 1u);
-    if !B_BY_ROW {
-      n = b_column * 4u + j;
+  for (var i = 0u; i < RM; i += 1u) {
+    let at = vec4<u32>(row(m0, i) * dims.n) + n;
+    var v = activate(acc[i] + offset);
+    if MASK {
+      let masked = v * derivative(load_mask(select(vec4<u32>(0u), at, vec4<bool>(dims.mask != 0u))));
+      v = select(v, masked, vec4<bool>(dims.mask != 0u));
     }
-    var offset = 0.0;
-    if BIAS {
-      offset = bias[n];
-    }
-    // unroll
-    for (var i = 0u; i < RM; i += 1u) {
-      let at = row(m0, i) * dims.n + n;
-      var v = activate(acc[i][j] + offset);
-      if MASK {
-        v *= derivative(mask[at]);
-      }
-      y[part * dims.m * dims.n + at] = v;
-    }
+    store(vec4<u32>(part * dims.m * dims.n) + at, v);
   }
   if SUMS {
     // Only a by column: the lanes that hold rows 4 q.. are q, q + RM / 4, ..., each at other k.

@@ -51,10 +51,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         for (var s = 0; s < KERNEL_W; s += 1) {
           let inside = top + r >= 0 && top + r < dims.h && left + s >= 0 && left + s < dims.w;
           let v = x[select(0, plane + (top + r) * dims.w + left + s, inside)];
-          if inside && (position < 0 || v > best || (is_nan(v) && !is_nan(best))) {
-            best = v;
-            position = r * KERNEL_W + s;
-          }
+          let better = inside && (position < 0 || v > best || (is_nan(v) && !is_nan(best)));
+          best = select(best, v, better);
+          position = select(position, r * KERNEL_W + s, better);
         }
       }
       y[index] = best;

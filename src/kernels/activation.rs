@@ -1,34 +1,54 @@
 //! Activations as WGSL: written once here, put into the kernels that apply them.
 
-use super::Kernel;
+use super::{Dim, Kernel};
 use crate::graph::{Epilogue, Unary};
 
-/// `kernel` with what an epilogue asks for: the functions `activate` and `derivative`, and the constant `MASK`.
-pub fn with_epilogue(kernel: Kernel, epilogue: &Epilogue) -> Kernel {
+/// `kernel` with what an epilogue asks for: the functions `activate` and `derivative`, of numbers or of vectors, and the
+/// constant `MASK`.
+pub fn with_epilogue(kernel: Kernel, epilogue: &Epilogue, vector: bool) -> Kernel {
     let kernel = match epilogue.activation {
-        Some(activation) => kernel.define("activate", format!("let a = v; return {};", expression(activation, false))),
+        Some(activation) => kernel.define("activate", format!("let a = v; return {};", expression(activation, vector))),
         None => kernel,
     };
-    with_mask(kernel, epilogue)
+    with_mask(kernel, epilogue, vector)
+}
+
+/// [`with_epilogue`] for kernels that take a long time to compile: whether there is a bias and a ReLU are numbers
+/// (`dims.bias`, `dims.relu`), so that layers share a pipeline. Other activations are put into the text.
+pub fn with_runtime_epilogue(kernel: Kernel, epilogue: &Epilogue) -> Kernel {
+    match epilogue.activation {
+        None | Some(Unary::Relu) => {
+            let relu = "return select(v, vec4<f32>(0.0), (v < vec4<f32>(0.0)) & vec4<bool>(dims.relu != 0u));";
+            with_mask(kernel.define("activate", relu), epilogue, true)
+        }
+        Some(_) => with_epilogue(kernel, epilogue, true),
+    }
+}
+
+/// The last two numbers of such a kernel's dimensions.
+pub fn runtime_epilogue(epilogue: &Epilogue, bias: bool) -> [Dim; 2] {
+    [Dim::U(bias.into()), Dim::U((epilogue.activation == Some(Unary::Relu)).into())]
 }
 
 /// The mask alone, for kernels that have no activation of their own.
-pub fn with_mask(kernel: Kernel, epilogue: &Epilogue) -> Kernel {
+pub fn with_mask(kernel: Kernel, epilogue: &Epilogue, vector: bool) -> Kernel {
     match &epilogue.mask {
         Some(mask) => {
-            kernel.define("MASK", true).define("derivative", format!("return {};", derivative(mask.activation)))
+            let derivative = format!("return {};", derivative(mask.activation, vector));
+            kernel.define("MASK", true).define("derivative", derivative)
         }
         None => kernel,
     }
 }
 
 /// The derivative of a function at its result `v`.
-fn derivative(function: Unary) -> String {
+fn derivative(function: Unary, vector: bool) -> String {
+    let float = if vector { "vec4<f32>" } else { "f32" };
     match function {
-        Unary::Relu => "select(0.0, 1.0, v > 0.0)".into(),
+        Unary::Relu => format!("select({float}(0.0), {float}(1.0), v > {float}(0.0))"),
         Unary::Tanh => "1.0 - v * v".into(),
         Unary::Sigmoid => "v * (1.0 - v)".into(),
-        Unary::Scale(scale) => format!("{scale:?}"),
+        Unary::Scale(scale) => format!("{float}({scale:?})"),
     }
 }
 

@@ -8,14 +8,14 @@
 //! | `alias NAME = ...;` | likewise |
 //! | `fn NAME(...) -> T { ... }` on one line | the same with the define as its body |
 //! | `var<storage, read>` | `var<storage, read_write>`: tensors share buffers, and a dispatch may not bind one buffer both ways |
-//! | `// unroll` above `for (var i = A; i < B; i += C) {` | the body once for each value, `i` as a constant |
+//! | `// unroll` above `for (var i = A; i < B; i += C) {` | the body once for each value of `i`, arithmetic on constants in its indices done |
 //!
 //! and where dimensions are to be baked in, the uniform `dims` becomes a constant of the same name. Bounds of unrolled
 //! loops are integer literals or constants of the file.
 
+use super::fold::{Constants, Number, evaluate, fold, literal};
 use super::{Dim, Kernel, source};
 use crate::{Error, Result};
-use std::collections::HashMap;
 
 /// The text of `kernel`; with `dims`, they are baked in.
 pub fn assemble(kernel: &Kernel, dims: Option<&[Dim]>) -> Result<String> {
@@ -46,10 +46,10 @@ pub fn assemble(kernel: &Kernel, dims: Option<&[Dim]>) -> Result<String> {
     if let Some(index) = used.iter().position(|used| !used) {
         return Err(fail(format!("the file declares no {}", kernel.defines[index].0)));
     }
-    let constants = lines.iter().filter_map(|line| constant(line)).collect();
+    let constants: Constants = lines.iter().filter_map(|line| constant(line)).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let mut out = String::with_capacity(4 * text.len());
-    unroll(&lines, &constants, &mut out).map_err(fail)?;
+    unroll(&lines, &constants, &Constants::new(), &mut out).map_err(fail)?;
     Ok(out)
 }
 
@@ -72,14 +72,12 @@ fn replace(line: &str, value: &str) -> String {
 }
 
 /// Name and value of an integer constant.
-fn constant(line: &str) -> Option<(String, i64)> {
+fn constant(line: &str) -> Option<(String, Number)> {
     let (name, rest) = line.strip_prefix("const ")?.split_once(':')?;
-    let value = rest.split_once('=')?.1.split(';').next()?;
-    Some((name.trim().into(), integer(value)?))
-}
-
-fn integer(text: &str) -> Option<i64> {
-    text.trim().trim_end_matches(['u', 'i']).parse().ok()
+    let (kind, value) = rest.split_once('=')?;
+    let value = literal(value.split(';').next()?.trim())?.value;
+    let kind = if kind.contains("u32") { 'u' } else { 'i' };
+    Some((name.trim().into(), Number { value, kind }))
 }
 
 /// The uniform block as a constant: its fields in order, vectors taking as many numbers as they have components.
@@ -102,48 +100,59 @@ fn baked(text: &str, dims: &[Dim]) -> Result<String, String> {
     Ok(format!("const dims = Dims({});", fields.join(", ")))
 }
 
-/// Writes `lines`, unrolling marked loops, the outer ones first.
-fn unroll(lines: &[&str], constants: &HashMap<String, i64>, out: &mut String) -> Result<(), String> {
+/// Writes `lines`, unrolling marked loops, the outer ones first. `known` are the loop variables around them; within
+/// loops also names that `let` gives to numbers.
+fn unroll(lines: &[&str], constants: &Constants, known: &Constants, out: &mut String) -> Result<(), String> {
+    let mut known = known.clone();
+    let unrolled = !known.is_empty();
     let mut at = 0;
     while at < lines.len() {
         if lines[at].trim() != "// unroll" {
-            out.push_str(lines[at]);
-            out.push('\n');
+            let line = if unrolled { fold(lines[at], &known, constants) } else { lines[at].to_string() };
+            match line.trim().strip_prefix("let ").and_then(|rest| rest.strip_suffix(';')?.split_once(" = ")) {
+                Some((name, value)) if unrolled && evaluate(value, constants).is_some() => {
+                    known.extend(evaluate(value, constants).map(|number| (name.to_string(), number)));
+                }
+                _ => {
+                    out.push_str(line.trim());
+                    out.push('\n');
+                }
+            }
             at += 1;
             continue;
         }
         let head = lines.get(at + 1).ok_or("nothing follows an unroll mark")?;
-        let (name, values, suffix) =
-            loop_head(head, constants).ok_or_else(|| format!("cannot unroll {}", head.trim()))?;
+        let (name, values) = loop_head(head, constants).ok_or_else(|| format!("cannot unroll {}", head.trim()))?;
         let indent = head.len() - head.trim_start().len();
         let end = (at + 2..lines.len())
             .find(|&i| lines[i].trim() == "}" && lines[i].len() - lines[i].trim_start().len() == indent)
             .ok_or_else(|| format!("the loop {} has no end", head.trim()))?;
+        // A body that declares nothing needs no scope of its own.
+        let scoped =
+            lines[at + 2..end].iter().any(|line| ["let ", "var "].iter().any(|word| line.trim().starts_with(word)));
         for value in values {
-            out.push_str(&format!("{{ const {name} = {value}{suffix};\n"));
-            unroll(&lines[at + 2..end], constants, out)?;
-            out.push_str("}\n");
+            known.insert(name.into(), value);
+            out.push_str(if scoped { "{\n" } else { "" });
+            unroll(&lines[at + 2..end], constants, &known, out)?;
+            out.push_str(if scoped { "}\n" } else { "" });
         }
+        known.remove(name);
         at = end + 1;
     }
     Ok(())
 }
 
-/// Variable, values and literal suffix of `for (var i = A; i < B; i += C) {`.
-fn loop_head<'a>(head: &'a str, constants: &HashMap<String, i64>) -> Option<(&'a str, Vec<i64>, &'static str)> {
+/// Variable and values of `for (var i = A; i < B; i += C) {`.
+fn loop_head<'a>(head: &'a str, constants: &Constants) -> Option<(&'a str, Vec<Number>)> {
     let inner = head.trim().strip_prefix("for (var ")?.strip_suffix(") {")?;
     let mut parts = inner.split(';');
     let (name, start) = parts.next()?.split_once(" = ")?;
-    let bound = parts.next()?.trim().strip_prefix(name)?.trim().strip_prefix('<')?.trim().to_string();
-    let step = parts.next()?.trim().strip_prefix(name)?.trim().strip_prefix("+=")?.trim();
-    let number = |text: &str| integer(text).or_else(|| product(text, constants));
-    let suffix = if start.ends_with('u') { "u" } else { "i" };
-    Some((name, (number(start)?..number(&bound)?).step_by(number(step)? as usize).collect(), suffix))
-}
-
-/// A product of constants and literals.
-fn product(text: &str, constants: &HashMap<String, i64>) -> Option<i64> {
-    text.split('*').map(|factor| constants.get(factor.trim()).copied().or_else(|| integer(factor))).product()
+    let bound = parts.next()?.trim().strip_prefix(name)?.trim().strip_prefix('<')?;
+    let step = parts.next()?.trim().strip_prefix(name)?.trim().strip_prefix("+=")?;
+    let [start, bound, step] = [evaluate(start, constants)?, evaluate(bound, constants)?, evaluate(step, constants)?];
+    let kind = if start.kind == 'u' { 'u' } else { 'i' };
+    let values = (start.value..bound.value).step_by(step.value.try_into().ok()?);
+    Some((name, values.map(|value| Number { value, kind }).collect()))
 }
 
 #[cfg(test)]
@@ -163,9 +172,9 @@ mod tests {
             "g();",
         ];
         let mut out = String::new();
-        unroll(&lines, &HashMap::from([("N".into(), 2)]), &mut out).unwrap();
-        assert_eq!(out.matches("f(i, j)").count(), 4);
-        assert!(out.contains("const j = 3u;") && out.ends_with("g();\n"));
+        let two = Number { value: 2, kind: 'u' };
+        unroll(&lines, &Constants::from([("N".into(), two)]), &Constants::new(), &mut out).unwrap();
+        assert_eq!(out, "f(0u, 1u);\nf(0u, 3u);\nf(1u, 1u);\nf(1u, 3u);\ng();\n");
     }
 
     #[test]

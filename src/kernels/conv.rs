@@ -1,6 +1,6 @@
 //! Convolution and its gradients on `conv`, `conv_pack`, `conv_weight` and `reduce_splits`.
 
-use super::activation::with_epilogue;
+use super::activation::{runtime_epilogue, with_epilogue, with_runtime_epilogue};
 use super::reduce::add_splits;
 use super::{Dim, Kernel};
 use crate::Result;
@@ -41,29 +41,37 @@ struct Tile {
     kt: usize,
     /// Filter rows of an iteration.
     tap_rows: usize,
+    /// The most neighbours that are read or written at once.
+    width: usize,
 }
 
 /// The most multiplications of vectors in an unrolled loop body: more would not fit into an instruction cache.
 const BODY: usize = 320;
 
+/// Below so many operations a layer gets kernels that compile in half the time and run a little slower.
+pub const LIGHT: u64 = 1 << 27;
+
 impl Tile {
-    fn new(lanes: Option<u32>, outputs: usize, output: [usize; 2], [r, s]: [usize; 2]) -> Self {
-        let (r, s) = (r.max(1), s.max(1));
+    fn new(lanes: Option<u32>, direct: &Direct) -> Self {
+        let (outputs, output) = (direct.outputs, direct.output);
+        let (r, s) = (direct.taps[0].max(1), direct.taps[1].max(1));
+        let light = direct.flops() < LIGHT;
         let (rows, cols) = (ROWS.min(output[0]), COLS.min(output[1]));
         let kt = match lanes {
             // Tiles of even size, so that none is mostly empty.
             Some(_) => {
-                let most = (BODY / (rows * s)).clamp(1, 16);
+                let most = (BODY / (rows * s)).clamp(1, if light { 8 } else { 16 });
                 outputs.div_ceil(outputs.div_ceil(most))
             }
             None if outputs <= 4 => 4,
             None => 8,
         };
         let whole = match lanes {
-            Some(_) => r * s * kt * rows <= BODY,
+            Some(_) => r * s * kt * rows <= if light { BODY / 2 } else { BODY },
             None => r * s <= 9,
         };
-        Self { lanes: lanes.map(|lanes| lanes as usize), rows, cols, kt, tap_rows: if whole { r } else { 1 } }
+        let (lanes, tap_rows) = (lanes.map(|lanes| lanes as usize), if whole { r } else { 1 });
+        Self { lanes, rows, cols, kt, tap_rows, width: if light { 2 } else { 4 } }
     }
 
     /// Weights of an iteration, filled up to whole vectors.
@@ -176,7 +184,12 @@ fn gcd(a: usize, b: usize) -> usize {
 
 impl Direct {
     fn tile(&self, ctx: &Lowering) -> Tile {
-        Tile::new(ctx.target.lanes, self.outputs, self.output, self.taps)
+        Tile::new(ctx.target.lanes, self)
+    }
+
+    fn flops(&self) -> u64 {
+        let products = self.n * self.groups * self.outputs * self.output[0] * self.output[1];
+        2 * products as u64 * (self.inputs * self.taps[0] * self.taps[1]) as u64
     }
 
     fn tiles(&self, tile: &Tile) -> usize {
@@ -221,7 +234,7 @@ impl Direct {
         let positions = self.n * self.output[0].div_ceil(tile.rows) * self.output[1].div_ceil(tile.cols);
         let per_tile = tile.lanes.map(|lanes| positions.div_ceil(lanes));
         let total = self.groups * tiles * per_tile.unwrap_or(positions);
-        let dims = [
+        let mut dims = vec![
             i(self.n),
             i(self.groups),
             i(if empty { 0 } else { self.inputs }),
@@ -242,6 +255,9 @@ impl Direct {
             i(self.out_offset[1]),
             Dim::U(per_tile.unwrap_or(total) as u32),
         ];
+        if tile.lanes.is_some() {
+            dims.extend(runtime_epilogue(&node.epilogue, bias.is_some()));
+        }
         let operands = [
             Operand::Value(node.inputs[0]),
             packed,
@@ -249,14 +265,15 @@ impl Direct {
             node.epilogue.mask.as_ref().map_or(Operand::Null, |mask| Operand::Value(mask.output)),
             Operand::Value(node.outputs[0]),
         ];
-        let products = self.n * self.groups * self.outputs * self.output[0] * self.output[1];
-        let flops = 2 * products as u64 * (self.inputs * self.taps[0] * self.taps[1]) as u64;
-        let kernel = with_epilogue(self.kernel(&tile), &node.epilogue).define("BIAS", bias.is_some());
+        let kernel = match tile.lanes {
+            Some(_) => with_runtime_epilogue(self.kernel(&tile), &node.epilogue),
+            None => with_epilogue(self.kernel(&tile), &node.epilogue, false).define("BIAS", bias.is_some()),
+        };
         let launch = match tile.lanes {
             Some(_) => ctx.launch_groups(kernel, &dims, &operands, total as u64)?,
             None => ctx.launch(kernel, &dims, &operands, total as u64)?,
         };
-        launch.cost(flops, note);
+        launch.cost(self.flops(), note);
         Ok(())
     }
 
@@ -264,17 +281,33 @@ impl Direct {
         let [taps_h, taps_w] = [tile.tap_rows, self.taps[1].max(1)];
         let span_h = span(tile.rows, self.stride[0], taps_h, self.dilation[0]);
         let span_w = span(COLS, self.stride[1], taps_w, self.dilation[1]);
-        let (name, own) = match tile.lanes {
+        let (kernel, own) = match tile.lanes {
             Some(lanes) => {
                 let vectors = tile.padded(taps_w) / 4;
-                let tile = tile.rows * tile.kt;
-                ("conv_lanes", vec![("TAP_VECTORS", vectors), ("LOADS", vectors.div_ceil(lanes)), ("TILE", tile)])
+                let read = self.read_width(tile);
+                let offset = (-self.padding[1]).rem_euclid(read as i64) as usize;
+                let width = (offset + span_w).next_multiple_of(read);
+                let own = vec![
+                    ("TAP_VECTORS", vectors),
+                    ("LOADS", vectors.div_ceil(lanes)),
+                    ("TILE", tile.rows * tile.kt),
+                    ("OFFSET", offset),
+                    ("VECTORS", width / read),
+                    ("WIDTH", width),
+                    ("WINDOW", span_h * width),
+                ];
+                (self.with_vectors(Kernel::new("conv_lanes"), tile).define("LANES", format!("{lanes}u")), own)
             }
-            None => ("conv", vec![("KV", tile.kt / 4), ("TILE", tile.rows * tile.cols * tile.kt / 4)]),
-        };
-        let kernel = match tile.lanes {
-            Some(lanes) => Kernel::new(name).define("LANES", format!("{lanes}u")),
-            None => Kernel::new(name).define("EDGE", self.outputs < tile.kt),
+            None => {
+                let own = vec![
+                    ("COLS", tile.cols),
+                    ("KV", tile.kt / 4),
+                    ("TILE", tile.rows * tile.cols * tile.kt / 4),
+                    ("SPAN_W", span_w),
+                    ("WINDOW", span_h * span_w),
+                ];
+                (Kernel::new("conv").define("EDGE", self.outputs < tile.kt), own)
+            }
         };
         [
             ("TAP_ROWS", taps_h),
@@ -284,15 +317,59 @@ impl Direct {
             ("DILATION_H", self.dilation[0]),
             ("DILATION_W", self.dilation[1]),
             ("ROWS", tile.rows),
-            ("COLS", tile.cols),
             ("KT", tile.kt),
             ("SPAN_H", span_h),
-            ("SPAN_W", span_w),
-            ("WINDOW", span_h * span_w),
         ]
         .into_iter()
         .chain(own)
         .fold(kernel, |kernel, (name, value)| kernel.define(name, value))
+    }
+
+    /// How many neighbouring pixels can be read at once: rows and the beginnings of windows must be whole vectors.
+    fn read_width(&self, tile: &Tile) -> usize {
+        let last = (self.output[1] - tile.cols) * self.stride[1];
+        [4, 2]
+            .into_iter()
+            .find(|width| {
+                *width <= tile.width
+                    && self.input[1] % width == 0
+                    && last % width == 0
+                    && COLS * self.stride[1] % width == 0
+            })
+            .unwrap_or(1)
+    }
+
+    /// Reads and writes of `conv_lanes` in vectors as wide as rows allow.
+    fn with_vectors(&self, kernel: Kernel, tile: &Tile) -> Kernel {
+        let read = self.read_width(tile);
+        let kernel = kernel.define("COLS", tile.cols).define("IN", read);
+        let kernel = match read {
+            1 => kernel,
+            _ => kernel.define("X", format!("vec{read}<f32>")).define("part", "return v[i];"),
+        };
+        let dense = self.out_stride[1] == 1 && tile.cols == COLS;
+        let name = |column| ["x", "y", "z", "w"][column];
+        match [4, 2].into_iter().find(|width| *width <= tile.width && dense && self.output[1] % width == 0) {
+            Some(4) => kernel
+                .define("Y", "vec4<f32>")
+                .define("load_mask", "return mask[at / 4];")
+                .define("store", "y[at / 4] = v;"),
+            Some(_) => kernel
+                .define("Y", "vec2<f32>")
+                .define("load_mask", "return vec4<f32>(mask[at / 2], mask[at / 2 + 1]);")
+                .define("store", "y[at / 2] = v.xy; y[at / 2 + 1] = v.zw;"),
+            None => {
+                let at = |column: usize| format!("at + {column} * dims.out_stride_w");
+                let reads: Vec<String> = (0..4)
+                    .map(|column| if column < tile.cols { format!("mask[{}]", at(column)) } else { "0.0".into() })
+                    .collect();
+                let writes: Vec<String> =
+                    (0..tile.cols).map(|column| format!("y[{}] = v.{};", at(column), name(column))).collect();
+                kernel
+                    .define("load_mask", format!("return vec4<f32>({});", reads.join(", ")))
+                    .define("store", writes.join(" "))
+            }
+        }
     }
 }
 
@@ -305,11 +382,13 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
     let blocks = r / taps_h;
     let span_w = span(COLS, conv.stride[1], s, conv.dilation[1]);
     let lanes = ctx.target.lanes.map(|lanes| lanes as usize);
+    let flops = 2 * (w.iter().product::<usize>() * dy[0] * dy[2]) as u64 * dy[3] as u64;
+    let light = flops < LIGHT;
     // Output channels of an invocation or workgroup, and its input channels.
     let (kt, ct) = match lanes {
         Some(lanes) => {
             let per_lane = if outputs > lanes { 2 } else { 1 };
-            (lanes * per_lane, (100 / (taps_h * s * per_lane)).clamp(1, 4).min(w[1]))
+            (lanes * per_lane, (if light { 50 } else { 100 } / (taps_h * s * per_lane)).clamp(1, 4).min(w[1]))
         }
         None => (4, 1),
     };
@@ -337,7 +416,16 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
                 ("LOADS", window.div_ceil(lanes)),
                 ("TILE", taps_h * s * ct * kt / lanes),
             ];
-            (Kernel::new("conv_weight_lanes").define("LANES", format!("{lanes}u")), own)
+            let kernel = Kernel::new("conv_weight_lanes").define("LANES", format!("{lanes}u"));
+            let kernel = match dy[3] % 4 {
+                0 => kernel.define("DY", "vec4<f32>").define("load_dy", "return dy[at / 4];"),
+                2 => kernel.define("DY", "vec2<f32>").define(
+                    "load_dy",
+                    "let more = room > 2; return vec4<f32>(dy[at / 2], select(vec2<f32>(0.0), dy[select(0, at / 2 + 1, more)], more));",
+                ),
+                _ => kernel,
+            };
+            (kernel, own)
         }
         None => {
             let own = vec![("COLS", COLS), ("KT", kt), ("KV", kt / 4), ("TILE", taps_h * s * kt / 4)];
@@ -361,7 +449,6 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
     }
     dims.extend([dy[2], dy[3], conv.stride[0], r, blocks, conv.padding[0], conv.padding[1], rows_per_split].map(i));
     dims.push(if lanes.is_some() { i(total as usize) } else { Dim::U(total as u32) });
-    let flops = 2 * (weights * rows) as u64 * dy[3] as u64;
     let note = format!("x {x:?}, dy {dy:?} -> {w:?}, {splits} splits");
     let bias = node.outputs.get(1).map_or(Operand::Null, |&bias| Operand::Value(bias));
     let results = [(Operand::Value(node.outputs[0]), weights), (bias, if back.bias { w[0] } else { 0 })];

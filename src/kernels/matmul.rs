@@ -1,10 +1,11 @@
 //! Matrix product on `matmul`, or on `matmul_lanes` where the adapter has lanes and rows are whole vectors.
 
-use super::activation::with_epilogue;
+use super::activation::{runtime_epilogue, with_epilogue, with_runtime_epilogue};
+use super::conv::LIGHT;
 use super::reduce::add_splits;
 use super::{Dim, Kernel};
 use crate::Result;
-use crate::graph::{Epilogue, MatMul, Node};
+use crate::graph::{Epilogue, Mask, MatMul, Node, Unary};
 use crate::plan::{Class, Lowering, Operand};
 
 pub fn lower(ctx: &mut Lowering, node: &Node, matmul: &MatMul) -> Result<()> {
@@ -14,9 +15,9 @@ pub fn lower(ctx: &mut Lowering, node: &Node, matmul: &MatMul) -> Result<()> {
     let whole_b = (if matmul.transpose_b { k } else { n }) % 4 == 0;
     let lanes = ctx.target.lanes.filter(|_| whole_a && whole_b && (!matmul.row_sums || matmul.transpose_a));
     // Large tiles make fewer loads per product; small ones more invocations, and they compile faster.
-    let large = m * n * k >= 1 << 24;
+    let large = 2 * (m * n) as u64 * k as u64 >= LIGHT;
     let (tm, tn) = match (lanes, ctx.target.class) {
-        (Some(lanes), _) => (if large && m > 16 { 32 } else { 16 }, 4 * lanes as usize),
+        (Some(lanes), _) => (if large && m > 16 { 32 } else { 8.max(lanes as usize) }, 4 * lanes as usize),
         (None, Class::Cpu) if large => (8, 8),
         _ => (4, 4),
     };
@@ -32,8 +33,17 @@ pub fn lower(ctx: &mut Lowering, node: &Node, matmul: &MatMul) -> Result<()> {
     let splits = k.div_ceil(k_per_split);
 
     let kernel = Kernel::new(if lanes.is_some() { "matmul_lanes" } else { "matmul" });
-    let mut kernel = with_epilogue(kernel, &node.epilogue)
-        .define("BIAS", bias.is_some())
+    let mut epilogue = node.epilogue.clone();
+    // Gradients by the input come with and without a mask; one kernel for both saves a compilation.
+    let masked = epilogue.mask.is_some();
+    if lanes.is_some() && !masked && !matmul.transpose_a && !matmul.transpose_b && epilogue.activation.is_none() {
+        epilogue.mask = Some(Mask { activation: Unary::Relu, output: node.outputs[0] });
+    }
+    let kernel = match lanes {
+        Some(_) => with_runtime_epilogue(kernel, &epilogue),
+        None => with_epilogue(kernel, &epilogue, false).define("BIAS", bias.is_some()),
+    };
+    let mut kernel = kernel
         .define("A_BY_ROW", !matmul.transpose_a)
         .define("B_BY_ROW", matmul.transpose_b)
         .define("SUMS", matmul.row_sums);
@@ -42,6 +52,14 @@ pub fn lower(ctx: &mut Lowering, node: &Node, matmul: &MatMul) -> Result<()> {
         None => vec![("TM", tm), ("TN", tn), ("NV", tn / 4), ("MV", tm / 4), ("TILE", tm * tn / 4)],
     };
     kernel = own.into_iter().fold(kernel, |kernel, (name, value)| kernel.define(name, format!("{value}u")));
+    // By row any N will do; small layers share the kernel that takes it one by one.
+    if lanes.is_some() && n % 4 == 0 && (large || !matmul.transpose_b) {
+        kernel = kernel
+            .define("WHOLE", true)
+            .define("Y", "vec4<f32>")
+            .define("load_mask", "return mask[at.x / 4u];")
+            .define("store", "y[at.x / 4u] = v;");
+    }
     if lanes.is_none() {
         kernel = kernel.define("EDGE", m < tm || n < tn);
     }
@@ -53,8 +71,12 @@ pub fn lower(ctx: &mut Lowering, node: &Node, matmul: &MatMul) -> Result<()> {
     }
     let total = (tiles_m * tiles_n * splits) as u64;
     let mut dims: Vec<Dim> = [m, n, k, tiles_m, tiles_n, k_per_split].map(|value| Dim::U(value as u32)).into();
-    if lanes.is_none() {
-        dims.push(Dim::U(total as u32));
+    match lanes {
+        Some(_) => {
+            dims.extend(runtime_epilogue(&epilogue, bias.is_some()));
+            dims.push(Dim::U(masked.into()));
+        }
+        None => dims.push(Dim::U(total as u32)),
     }
     let mask = node.epilogue.mask.as_ref().map_or(Operand::Null, |mask| Operand::Value(mask.output));
     let sums = node.outputs.get(1).map_or(Operand::Null, |&sums| Operand::Value(sums));

@@ -9,6 +9,7 @@ mod assemble;
 mod conv;
 mod cross_entropy;
 mod elementwise;
+mod fold;
 mod gather;
 mod matmul;
 mod pool;

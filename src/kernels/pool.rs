@@ -50,7 +50,7 @@ pub fn backward(ctx: &mut Lowering, node: &Node, back: &Pool2dBackward) -> Resul
     operands.push(node.epilogue.mask.as_ref().map_or(Operand::Null, |mask| Operand::Value(mask.output)));
     operands.push(Operand::Value(node.outputs[0]));
     let flops = (dy.iter().product::<usize>() * pool.kernel[0] * pool.kernel[1]) as u64;
-    let kernel = with_mask(kernel(name, pool), &node.epilogue);
+    let kernel = with_mask(kernel(name, pool), &node.epilogue, false);
     ctx.launch(kernel, &dims, &operands, count as u64)?.cost(flops, format!("{dy:?} -> {x:?}"));
     Ok(())
 }
