@@ -12,12 +12,18 @@ use super::{header, write_atomic};
 use crate::{Error, Result};
 
 /// A tensor in host memory, row-major.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct HostTensor {
     /// The size of each dimension; none for a scalar.
     pub shape: Vec<usize>,
     /// As many values as the shape says.
     pub data: Vec<f32>,
+}
+
+impl std::fmt::Debug for HostTensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "tensor of {:?}", self.shape)
+    }
 }
 
 /// A safetensors file in memory: tensors of f32, and strings.

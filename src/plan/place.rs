@@ -1,8 +1,7 @@
 //! Where everything lies.
 //!
 //! Parameters, gradients and inputs have fixed places. All else lives from the first launch that binds it to the last,
-//! and tensors whose lives do not overlap may lie at the same address. Tensors are placed by falling size, each at the
-//! lowest address that is free during its life.
+//! and tensors whose lives do not overlap may lie at the same address, each at the lowest that is free during its life.
 
 use super::{
     ALIGNMENT, Arena, Launch, Lowering, Operand, ParameterLayout, Program, RECORD_BYTES, Record, Region, Role, SLOTS,
@@ -68,26 +67,18 @@ impl<'a> Placement<'a> {
         target: &Target,
         buffers: &mut BTreeMap<Role, u64>,
     ) -> Result<u64> {
-        let mut lives = self.lives(launches, temporaries);
+        let lives = self.lives(launches, temporaries);
         let lower_bound = lower_bound(&lives, launches.len());
-        lives.sort_by_key(|life| (std::cmp::Reverse(life.bytes), life.first, life.last));
-        let mut done: Vec<(Life, usize, u64)> = vec![];
-        for life in lives {
-            if life.bytes > target.max_buffer.min(target.max_binding) {
-                return Err(Error::Limit {
-                    what: self.describe(&life, launches),
-                    need: life.bytes,
-                    have: target.max_buffer.min(target.max_binding),
-                    hint: "use a smaller --batch-size".into(),
-                });
-            }
-            let fits = |piece| free_offset(&done, &life, piece, target.max_buffer).map(|offset| (piece, offset));
-            let (piece, offset) = (0..=done.len()).find_map(fits).unwrap_or_default();
+        let most = target.max_buffer.min(target.max_binding);
+        if let Some(life) = lives.iter().find(|life| life.bytes > most) {
+            let (what, hint) = (self.describe(life, launches), "use a smaller --batch-size".into());
+            return Err(Error::Limit { what, need: life.bytes, have: most, hint });
+        }
+        for (life, (piece, offset)) in lives.iter().zip(pack(&lives, lower_bound, target.max_buffer)) {
             let role = Role::Activations(piece);
             let end = buffers.entry(role.clone()).or_insert(0);
             *end = (*end).max(offset + life.bytes);
             self.placed.insert(life.operand, Region { role, offset, size: life.bytes });
-            done.push((life, piece, offset));
         }
         Ok(lower_bound)
     }
@@ -211,12 +202,54 @@ fn lower_bound(lives: &[Life], launches: usize) -> u64 {
         .unwrap_or(0) as u64
 }
 
+/// Rounds of improvement that placement gets.
+const ROUNDS: usize = 64;
+
+/// A buffer and an offset for each life. Tensors are placed largest first; then, as long as that helps, whatever stands
+/// out at the top is placed before all others.
+fn pack(lives: &[Life], lower_bound: u64, max_buffer: u64) -> Vec<(usize, u64)> {
+    let mut order: Vec<usize> = (0..lives.len()).collect();
+    order.sort_by_key(|&index| (std::cmp::Reverse(lives[index].bytes), lives[index].first, lives[index].last));
+    let mut best = (u64::MAX, vec![]);
+    for _ in 0..ROUNDS {
+        let places = pack_in_order(lives, &order, max_buffer);
+        let end = |&index: &usize| places[index].0 as u64 * max_buffer + places[index].1 + lives[index].bytes;
+        let Some(top) = order.iter().position(|index| end(index) == order.iter().map(end).max().unwrap_or(0)) else {
+            break;
+        };
+        let total = end(&order[top]);
+        if total < best.0 {
+            best = (total, places);
+        }
+        if total <= lower_bound {
+            break;
+        }
+        let moved = order.remove(top);
+        order.insert(0, moved);
+    }
+    best.1
+}
+
+fn pack_in_order(lives: &[Life], order: &[usize], max_buffer: u64) -> Vec<(usize, u64)> {
+    let mut places = vec![(0, 0); lives.len()];
+    for (count, &index) in order.iter().enumerate() {
+        let done = || order[..count].iter().map(|&other| (&lives[other], places[other]));
+        let fits = |piece| free_offset(done(), &lives[index], piece, max_buffer).map(|offset| (piece, offset));
+        places[index] = (0..=count).find_map(fits).unwrap_or_default();
+    }
+    places
+}
+
 /// The lowest offset of a buffer at which `life` meets nothing that is alive with it.
-fn free_offset(done: &[(Life, usize, u64)], life: &Life, piece: usize, max_buffer: u64) -> Option<u64> {
+fn free_offset<'a>(
+    done: impl Iterator<Item = (&'a Life, (usize, u64))>,
+    life: &Life,
+    piece: usize,
+    max_buffer: u64,
+) -> Option<u64> {
     let mut taken: Vec<(u64, u64)> = done
-        .iter()
-        .filter(|(other, at, _)| *at == piece && other.first <= life.last && life.first <= other.last)
-        .map(|(other, _, offset)| (*offset, offset + other.bytes))
+        .filter(|(other, (at, _))| *at == piece && other.first <= life.last && life.first <= other.last)
+        .map(|(other, (_, offset))| (offset, offset + other.bytes))
         .collect();
     taken.sort_unstable();
     let mut offset = 0;

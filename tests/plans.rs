@@ -1,0 +1,164 @@
+//! Plans without a driver: placement, limits, and shaders in every configuration in use.
+
+use std::collections::{BTreeSet, HashMap};
+use wgrad::kernels::{SOURCES, assemble};
+use wgrad::plan::{Class, Operand, Plan, Program, Region, Role, Target};
+use wgrad::prelude::*;
+use wgrad::reference::cases::cases;
+use wgrad::train::training_program;
+
+/// The kinds of adapter that choose kernels differently.
+fn targets() -> Vec<Target> {
+    let mut targets: Vec<Target> =
+        [Class::Cpu, Class::Integrated, Class::Discrete, Class::Other].map(Target::portable).into();
+    targets.extend([4, 8, 16].map(|lanes| Target { lanes: Some(lanes), ..Target::portable(Class::Cpu) }));
+    targets
+}
+
+fn training_plans(target: &Target) -> Vec<Plan> {
+    let mut plans = vec![];
+    for (name, build) in models::MODELS {
+        let model = build(10);
+        let digits = data::digits().fit(model.default_input()).unwrap();
+        for batch_size in [1, 64] {
+            let optimizer = Adam::new(0.1).into();
+            let settings = Settings { batch_size, optimizer, ..Settings::default() };
+            let program = training_program(&model, &digits, &settings).unwrap();
+            plans.push(Plan::new(&program, target).unwrap_or_else(|error| panic!("{name}: {error}")));
+        }
+    }
+    plans
+}
+
+fn overlap(a: &Region, b: &Region) -> bool {
+    a.role == b.role && a.offset < b.offset + b.size && b.offset < a.offset + a.size
+}
+
+#[test]
+fn a_dispatch_binds_disjoint_ranges_inside_of_buffers() {
+    for target in targets() {
+        for plan in training_plans(&target) {
+            for dispatch in &plan.dispatches {
+                let bindings = &dispatch.bindings;
+                assert!(bindings.len() <= 8, "{}", dispatch.title());
+                for (index, region) in bindings.iter().enumerate() {
+                    assert_eq!(region.offset % 256, 0);
+                    let end = region.offset + region.size;
+                    assert!(end <= plan.buffers[&region.role], "{} {region:?}", dispatch.title());
+                    let aliased = bindings[..index].iter().find(|other| overlap(other, region));
+                    assert!(aliased.is_none(), "{} binds {region:?} twice", dispatch.title());
+                }
+            }
+        }
+    }
+}
+
+/// Whatever a dispatch reads must not have been overwritten by another tensor since it was written.
+#[test]
+fn no_tensor_is_overwritten_while_it_is_needed() {
+    for target in targets() {
+        for plan in training_plans(&target) {
+            let mut lives: HashMap<Operand, (usize, usize, Region)> = HashMap::new();
+            for (index, dispatch) in plan.dispatches.iter().enumerate() {
+                for (operand, region) in dispatch.launch.operands.iter().zip(&dispatch.bindings) {
+                    if matches!(region.role, Role::Activations(_)) {
+                        lives.entry(*operand).or_insert((index, index, region.clone())).1 = index;
+                    }
+                }
+            }
+            let lives: Vec<_> = lives.into_iter().collect();
+            for (index, (a, (first, last, region))) in lives.iter().enumerate() {
+                for (b, (other_first, other_last, other)) in &lives[..index] {
+                    let together = first <= other_last && other_first <= last;
+                    // Views of one tensor are two operands at one place.
+                    let views = region.offset == other.offset && region.size == other.size;
+                    assert!(
+                        !together || views || !overlap(region, other),
+                        "{a:?} and {b:?} at {region:?} and {other:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn memory_is_near_its_lower_bound() {
+    for target in targets() {
+        for plan in training_plans(&target) {
+            let activations: u64 = plan
+                .buffers
+                .iter()
+                .filter(|(role, _)| matches!(role, Role::Activations(_)))
+                .map(|(_, bytes)| bytes)
+                .sum();
+            assert!(activations >= plan.lower_bound);
+            assert!(activations as f64 <= 1.10 * plan.lower_bound as f64, "{activations} against {}", plan.lower_bound);
+        }
+    }
+}
+
+#[test]
+fn equal_programs_have_equal_plans() {
+    for target in targets() {
+        assert_eq!(training_plans(&target), training_plans(&target));
+    }
+}
+
+#[test]
+fn a_parameter_over_the_limit_is_refused_by_name() {
+    let target = Target { max_binding: 100_000, ..Target::portable(Class::Other) };
+    let network = models::lenet5(10).trace(1, [1, 28, 28]).unwrap();
+    let error = Plan::new(&Program::new("small", network.graph, &[network.logits]), &target).unwrap_err().to_string();
+    assert!(error.contains("fc1.weight") && error.contains("192000") && error.contains("100000"), "{error}");
+}
+
+#[test]
+fn an_activation_over_the_limit_is_refused_with_its_layer() {
+    let target = Target { max_binding: 1 << 20, ..Target::portable(Class::Other) };
+    let network = models::lenet5(10).trace(64, [1, 28, 28]).unwrap();
+    let error = Plan::new(&Program::new("small", network.graph, &[network.logits]), &target).unwrap_err().to_string();
+    assert!(error.contains("relu1") || error.contains("conv1"), "{error}");
+}
+
+/// naga accepts every shader as it stands, and as the tables configure it for every kind of adapter, baked or not.
+#[test]
+fn all_shaders_are_valid_in_every_configuration() {
+    let check = |name: &str, text: &str| {
+        let module = naga::front::wgsl::parse_str(text)
+            .unwrap_or_else(|error| panic!("{name}: {}\n{text}", error.emit_to_string(text)));
+        let mut validator =
+            naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::all());
+        validator
+            .subgroup_stages(naga::valid::ShaderStages::all())
+            .subgroup_operations(naga::valid::SubgroupOperationSet::all());
+        validator.validate(&module).unwrap_or_else(|error| panic!("{name}: {}\n{text}", error.emit_to_string(text)));
+    };
+    for (name, text) in SOURCES {
+        // naga knows the builtins of the extension but not its name.
+        check(name, &text.replace("enable subgroups;", ""));
+    }
+    let mut seen = BTreeSet::new();
+    for target in targets() {
+        let mut plans = training_plans(&target);
+        for case in cases().unwrap() {
+            let derived = case.differentiated().unwrap();
+            let outputs: Vec<_> = derived.grads.iter().flatten().copied().chain([case.output]).collect();
+            plans.push(Plan::new(&Program::new(&case.name, derived.graph, &outputs), &target).unwrap());
+        }
+        for launch in plans.iter().flat_map(|plan| &plan.dispatches).map(|dispatch| &dispatch.launch) {
+            let dims = target.bake.then_some(&launch.dims[..]);
+            // Baked dimensions change numbers only: one text of each kernel and configuration is enough.
+            if seen.insert(format!("{:?} {}", launch.kernel, dims.is_some())) {
+                check(launch.kernel.name, &assemble(&launch.kernel, dims).unwrap());
+            }
+        }
+    }
+    let used: BTreeSet<&str> = SOURCES
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| seen.iter().any(|key| key.contains(&format!("{name:?}"))))
+        .collect();
+    let unused: Vec<&&str> = SOURCES.iter().map(|(name, _)| name).filter(|name| !used.contains(*name)).collect();
+    assert_eq!(unused, [&"sgd"], "kernels that no configuration uses");
+}
