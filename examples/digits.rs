@@ -2,14 +2,14 @@
 
 use wgrad::prelude::*;
 
-fn main() -> wgrad::Result<()> {
+fn main() -> Result<()> {
     let gpu = Gpu::new()?;
     println!("on {}", gpu.describe());
     let digits = data::digits();
     let net = models::lenet5(10);
     println!("{}", net.summary([1, 28, 28])?);
 
-    let report = Trainer::new(&gpu, net).optimizer(Sgd::new(0.05).momentum(0.9)).epochs(10).fit(&digits)?;
+    let report = Trainer::new(&gpu, net).fit(&digits)?;
     for epoch in &report.evaluations {
         println!("epoch {:2}  loss {:.4}  accuracy {:.2} %", epoch.epoch, epoch.loss, 100.0 * epoch.accuracy);
     }

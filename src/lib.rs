@@ -1,6 +1,49 @@
+//! Train convolutional networks on any GPU that wgpu reaches: Vulkan, Metal, DX12, GL, and WebGPU in a browser.
+//!
+//! ```
+//! use wgrad::prelude::*;
+//!
+//! # fn main() -> Result<()> {
+//! let gpu = Gpu::new()?; // the best adapter; Gpu::from_wgpu takes a host application's device
+//! let digits = data::digits(); // real handwriting, inside the crate
+//! let net = models::lenet5(10);
+//! println!("{}", net.summary([1, 28, 28])?); // layer, shape, parameters, MACs, bytes
+//!
+//! let report = Trainer::new(&gpu, net)
+//!     .optimizer(Adam::new(2e-3))
+//!     .batch_size(32)
+//!     .epochs(3)
+//!     .fit(&digits)?;
+//! println!("{:.1} % of unseen digits are read correctly", 100.0 * report.accuracy());
+//! assert!(report.accuracy() > 0.8);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The street
+//!
+//! Each stage is a pure function from one data structure to the next, and every one of them can be printed:
+//!
+//! ```text
+//! nn        what a network is: modules with named parameters
+//!  | trace with shapes
+//! graph     operators on symbolic tensors, shape-checked
+//!  | differentiate
+//! graph     with gradients
+//!  | fuse, choose kernels, schedule, place buffers
+//! plan      dispatches, bindings, memory map
+//!  | instantiate on a device
+//! gpu       pipelines, buffers, submits, readback
+//! ```
+//!
+//! [`train`], [`data`] and [`io`] stand beside it and use it; [`reference`] computes any graph in f64 on the processor,
+//! and [`selftest`] holds an adapter against it.
+
+#![warn(missing_docs)]
+
 mod clock;
 pub mod data;
-pub mod error;
+mod error;
 pub mod gpu;
 pub mod graph;
 pub mod io;
@@ -10,6 +53,7 @@ pub mod plan;
 pub mod reference;
 pub mod selftest;
 pub mod train;
+
 pub use error::{Error, Result};
 
 /// What most programs use.

@@ -20,6 +20,7 @@ fn operators_on_the_adapter() {
     for case in torch_cases::load() {
         let mut graph = case.graph.clone();
         let shape = graph.shape(case.output).to_vec();
+        assert_eq!(shape, case.expected.shape, "{}", case.name);
         let seed = graph.input("seed", &shape, DType::F32).unwrap();
         let wrt: Vec<_> = case.wrt.iter().map(|(value, _)| *value).collect();
         let derived = differentiate_from(&graph, &[(case.output, seed)], &wrt).unwrap();

@@ -168,7 +168,7 @@ fn a_guest_on_another_programs_device() {
             Trainer::new(&gpu, models::lenet5(10)).settings(settings).fit_async(&data::digits()).await.unwrap();
         assert!(report.steps[19].loss < report.steps[0].loss);
         // The host's device is alive and its own afterwards.
-        device.create_buffer(&wgpu::BufferDescriptor {
+        let _alive = device.create_buffer(&wgpu::BufferDescriptor {
             label: None,
             size: 16,
             usage: wgpu::BufferUsages::STORAGE,

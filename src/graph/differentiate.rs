@@ -23,7 +23,8 @@ pub fn differentiate(graph: &Graph, loss: Value, wrt: &[Value]) -> Result<Differ
         return Err(Error::shape(&*graph.producer(loss).layer, message));
     }
     let mut graph = graph.clone();
-    let one = graph.constant(1.0, &graph.shape(loss).to_vec())?;
+    let shape = graph.shape(loss).to_vec();
+    let one = graph.constant(1.0, &shape)?;
     differentiate_from(&graph, &[(loss, one)], wrt)
 }
 

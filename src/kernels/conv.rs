@@ -85,6 +85,12 @@ fn weight_tap_rows(r: usize, s: usize) -> usize {
     if r * s <= 25 { r } else { 1 }
 }
 
+/// The most numbers, of those that `tile` allows, in vectors of which all of these extents are whole.
+fn widest(tile: &Tile, extents: [usize; 3]) -> usize {
+    let whole = |width: &usize| *width <= tile.width && extents.iter().all(|extent| extent.is_multiple_of(*width));
+    [4, 2].into_iter().find(whole).unwrap_or(1)
+}
+
 fn span(count: usize, stride: usize, taps: usize, dilation: usize) -> usize {
     (count - 1) * stride + (taps - 1) * dilation + 1
 }
@@ -328,15 +334,7 @@ impl Direct {
     /// How many neighbouring pixels can be read at once: rows and the beginnings of windows must be whole vectors.
     fn read_width(&self, tile: &Tile) -> usize {
         let last = (self.output[1] - tile.cols) * self.stride[1];
-        [4, 2]
-            .into_iter()
-            .find(|width| {
-                *width <= tile.width
-                    && self.input[1] % width == 0
-                    && last % width == 0
-                    && COLS * self.stride[1] % width == 0
-            })
-            .unwrap_or(1)
+        widest(tile, [self.input[1], last, COLS * self.stride[1]])
     }
 
     /// Reads and writes of `conv_lanes` in vectors as wide as rows allow.
@@ -349,16 +347,17 @@ impl Direct {
         };
         let dense = self.out_stride[1] == 1 && tile.cols == COLS;
         let name = |column| ["x", "y", "z", "w"][column];
-        match [4, 2].into_iter().find(|width| *width <= tile.width && dense && self.output[1] % width == 0) {
-            Some(4) => kernel
+        let wide = if dense { widest(tile, [self.output[1]; 3]) } else { 1 };
+        match wide {
+            4 => kernel
                 .define("Y", "vec4<f32>")
                 .define("load_mask", "return mask[at / 4];")
                 .define("store", "y[at / 4] = v;"),
-            Some(_) => kernel
+            2 => kernel
                 .define("Y", "vec2<f32>")
                 .define("load_mask", "return vec4<f32>(mask[at / 2], mask[at / 2 + 1]);")
                 .define("store", "y[at / 2] = v.xy; y[at / 2 + 1] = v.zw;"),
-            None => {
+            _ => {
                 let at = |column: usize| format!("at + {column} * dims.out_stride_w");
                 let reads: Vec<String> = (0..4)
                     .map(|column| if column < tile.cols { format!("mask[{}]", at(column)) } else { "0.0".into() })

@@ -97,10 +97,17 @@ pub(super) fn describe(file: &mut TensorFile, model: &Model, input: [usize; 3], 
 pub fn read_weights(path: &Path) -> Result<Weights> {
     let tensors = TensorFile::read(path)?;
     let entry = |key: &str| -> Result<&str> {
-        let missing = || Error::format(path, format!("the metadata has no {key:?}: these weights were not saved by wgrad; say --model and --data"));
+        let missing = || {
+            Error::format(
+                path,
+                format!("the metadata has no {key:?}: these weights were not saved by wgrad; say --model and --data"),
+            )
+        };
         tensors.metadata.get(key).map(String::as_str).ok_or_else(missing)
     };
-    let wrong = |key: &str, value: &str| Error::format(path, format!("the metadata's {key} is {value:?}, which cannot be read"));
+    let wrong = |key: &str, value: &str| {
+        Error::format(path, format!("the metadata's {key} is {value:?}, which cannot be read"))
+    };
     let numbers = |key: &str| -> Result<Vec<f32>> {
         let value = entry(key)?;
         value.split(',').map(|number| number.parse().map_err(|_| wrong(key, value))).collect()

@@ -32,7 +32,7 @@ pub struct StepMetrics {
     pub accuracy: f64,
     /// The learning rate of its update.
     pub lr: f64,
-    /// Samples per second, over the submit that the step was part of.
+    /// Samples per second since the epoch began.
     pub images_per_second: f64,
 }
 
@@ -80,5 +80,28 @@ pub trait Observer {
     /// Where the last checkpoint is, for the message of a run that failed.
     fn kept(&self) -> Option<String> {
         None
+    }
+}
+
+/// Observers that are wanted back after the run.
+impl<O: Observer + ?Sized> Observer for &mut O {
+    fn start(&mut self, start: &Start) -> Result<()> {
+        (**self).start(start)
+    }
+
+    fn steps(&mut self, steps: &[StepMetrics]) -> Result<()> {
+        (**self).steps(steps)
+    }
+
+    fn evaluated(&mut self, metrics: &EvalMetrics) -> Result<()> {
+        (**self).evaluated(metrics)
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint, best: bool) -> Result<()> {
+        (**self).checkpoint(checkpoint, best)
+    }
+
+    fn kept(&self) -> Option<String> {
+        (**self).kept()
     }
 }

@@ -64,7 +64,8 @@ impl Schedule {
 }
 
 /// The forms that [`Schedule::from_str`] reads, for help texts.
-pub const FORMS: &str = "constant, cosine[:MIN[:WARMUP_STEPS]], step:EPOCHS:GAMMA, multistep:EPOCH,EPOCH,...:GAMMA, exponential:GAMMA";
+pub const FORMS: &str =
+    "constant, cosine[:MIN[:WARMUP_STEPS]], step:EPOCHS:GAMMA, multistep:EPOCH,EPOCH,...:GAMMA, exponential:GAMMA";
 
 impl FromStr for Schedule {
     type Err = Error;
@@ -84,7 +85,9 @@ impl FromStr for Schedule {
             ("cosine", 0) => Ok(Self::Cosine { min: 0.0, warmup: 0 }),
             ("cosine", 1) => Ok(Self::Cosine { min: number(0)?, warmup: 0 }),
             ("cosine", 2) => Ok(Self::Cosine { min: number(0)?, warmup: count(arguments[1])? }),
-            ("step", 2) if count(arguments[0])? > 0 => Ok(Self::Step { epochs: count(arguments[0])?, gamma: number(1)? }),
+            ("step", 2) if count(arguments[0])? > 0 => {
+                Ok(Self::Step { epochs: count(arguments[0])?, gamma: number(1)? })
+            }
             ("multistep", 2) => {
                 let milestones = arguments[0].split(',').map(count).collect::<Result<_>>()?;
                 Ok(Self::MultiStep { milestones, gamma: number(1)? })

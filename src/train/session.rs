@@ -45,7 +45,13 @@ pub struct Session {
 }
 
 /// The graph of a batch of `part`: gathered, normalised, and passed through the model. Yields logits and labels.
-fn forward(model: &Model, dataset: &Dataset, part: &str, images: &Images, batch: usize) -> Result<(Graph, Value, Value)> {
+fn forward(
+    model: &Model,
+    dataset: &Dataset,
+    part: &str,
+    images: &Images,
+    batch: usize,
+) -> Result<(Graph, Value, Value)> {
     let mut graph = Graph::new();
     let count = images.len();
     let [c, h, w] = images.shape;
@@ -159,7 +165,8 @@ impl Session {
         self.load_weights(file)?;
         for (index, state) in self.states.iter().enumerate() {
             let names = self.names(&format!("{STATE}{state}."));
-            let numbers = file.take_exact(&names, |name| name.starts_with(STATE) && !names.iter().any(|(other, _)| other == name))?;
+            let numbers = file
+                .take_exact(&names, |name| name.starts_with(STATE) && !names.iter().any(|(other, _)| other == name))?;
             self.write_parameters(Arena::State(index), &numbers)?;
         }
         Ok(())
@@ -192,7 +199,8 @@ impl Session {
             let bytes = self.download.download(&self.gpu, buffer, 0, size).await?;
             for place in self.train.parameters.iter().filter(|place| place.piece == piece) {
                 let numbers = &bytes[place.offset as usize..(place.offset + place.bytes()) as usize];
-                let numbers = numbers.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+                let numbers =
+                    numbers.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
                 checkpoint::insert(file, &format!("{prefix}{}", place.name), &place.shape, numbers.collect())?;
             }
         }
@@ -202,7 +210,11 @@ impl Session {
     /// Sets the order in which the following steps visit the training samples.
     pub fn set_order(&self, order: &[u32]) -> Result<()> {
         let role = Role::Input("train.order".into());
-        self.memory.write(&self.gpu, &Region { role, offset: 0, size: 4 * order.len() as u64 }, bytemuck::cast_slice(order))
+        self.memory.write(
+            &self.gpu,
+            &Region { role, offset: 0, size: 4 * order.len() as u64 },
+            bytemuck::cast_slice(order),
+        )
     }
 
     /// Submits training steps, at most [`SLOTS`]. Yields the records of an earlier submit where the limit of submits in
@@ -296,6 +308,7 @@ pub(super) fn check_classes(model: &Model, dataset: &Dataset) -> Result<()> {
     if model.classes() == dataset.classes.len() {
         return Ok(());
     }
-    let message = format!("tells {} classes apart, but {} has {}", model.classes(), dataset.name, dataset.classes.len());
+    let message =
+        format!("tells {} classes apart, but {} has {}", model.classes(), dataset.name, dataset.classes.len());
     Err(Error::shape(model.name(), message))
 }

@@ -121,6 +121,9 @@ impl<'a> Trainer<'a> {
             stop: self.stop,
             template: TensorFile::new(),
             flights: Vec::new(),
+            begun: Instant::now(),
+            landed_steps: 0,
+            landed_rows: 0.0,
             step: 0,
             evaluated: 0,
             best: None,
@@ -146,7 +149,7 @@ impl<'a> Trainer<'a> {
             confusion,
             classes: dataset.classes.clone(),
             last: run.checkpoint().await?,
-            interrupted: run.step < run.total,
+            interrupted: run.step < run.total || run.unevaluated(),
             peak_memory: self.gpu.memory().1,
             steps: run.steps,
             evaluations: run.evaluations,
@@ -159,7 +162,6 @@ impl<'a> Trainer<'a> {
 struct Flight {
     first: u64,
     rates: Vec<f64>,
-    submitted: Instant,
 }
 
 struct Run<'a> {
@@ -173,6 +175,10 @@ struct Run<'a> {
     per_epoch: u64,
     total: u64,
     flights: Vec<Flight>,
+    /// When the epoch's steps began, and how many steps and samples have landed since.
+    begun: Instant,
+    landed_steps: u64,
+    landed_rows: f64,
     step: u64,
     evaluated: u64,
     best: Option<f64>,
@@ -214,15 +220,21 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Whether it was stopped between its last step and the evaluation that belongs to it.
+    fn unevaluated(&self) -> bool {
+        !self.steps.is_empty() && self.evaluations.last().is_none_or(|evaluation| evaluation.step != self.step)
+    }
+
     /// Submits steps up to `end` and reads all their records; yields how many steps a submit should have.
     async fn train_until(&mut self, end: u64, mut per_submit: usize) -> Result<usize> {
         let mut next = self.step;
+        (self.begun, self.landed_steps, self.landed_rows) = (Instant::now(), 0, 0.0);
         while next < end && !self.stop.load(Ordering::Relaxed) {
             let count = (end - next).min(per_submit as u64);
             let rates: Vec<f64> = (next..next + count).map(|step| self.rate(step)).collect();
             let numbers: Vec<StepNumbers> =
                 (next..next + count).zip(&rates).map(|(step, &rate)| self.numbers(step, rate)).collect();
-            self.flights.push(Flight { first: next, rates, submitted: Instant::now() });
+            self.flights.push(Flight { first: next, rates });
             if let Some(records) = self.session.train(&numbers).await? {
                 per_submit = self.landed(&records, per_submit)?;
             }
@@ -252,13 +264,10 @@ impl Run<'_> {
     /// Takes in the records of the oldest flight.
     fn landed(&mut self, records: &[[f32; 3]], per_submit: usize) -> Result<usize> {
         let flight = self.flights.remove(0);
-        // The time of a flight begins when the one before has landed.
-        let elapsed = flight.submitted.elapsed();
-        if let Some(next) = self.flights.first_mut() {
-            next.submitted = Instant::now();
-        }
-        let rows: f64 = records.iter().map(|record| f64::from(record[2])).sum();
-        let speed = rows / elapsed.as_secs_f64().max(1e-9);
+        self.landed_steps += records.len() as u64;
+        self.landed_rows += records.iter().map(|record| f64::from(record[2])).sum::<f64>();
+        let elapsed = self.begun.elapsed().as_secs_f64().max(1e-9);
+        let speed = self.landed_rows / elapsed;
         let metrics = |(index, [loss, correct, rows]): (u64, &[f32; 3])| StepMetrics {
             step: flight.first + index + 1,
             epoch: (flight.first + index) / self.per_epoch + 1,
@@ -276,8 +285,7 @@ impl Run<'_> {
             return Err(Error::NonFinite { step: diverged.step, loss: diverged.loss, kept: String::new() });
         }
         self.step = flight.first + records.len() as u64;
-        let per_step = elapsed / records.len().max(1) as u32;
-        let fitting = (SUBMIT.as_secs_f64() / per_step.as_secs_f64().max(1e-9)) as usize;
+        let fitting = (SUBMIT.as_secs_f64() * self.landed_steps as f64 / elapsed) as usize;
         // Grow step by step: the first submits contain the driver's compilation.
         Ok(fitting.clamp(1, SLOTS).min(2 * per_submit))
     }
@@ -286,6 +294,7 @@ impl Run<'_> {
     async fn end_epoch(&mut self, per_submit: usize) -> Result<()> {
         let begin = Instant::now();
         let evaluation = self.session.evaluate(2 * per_submit).await?;
+        self.check_finite(evaluation.loss as f32)?;
         let whole = self.step.is_multiple_of(self.per_epoch);
         let best = whole && self.best.is_none_or(|best| evaluation.accuracy > best);
         if whole {
@@ -315,8 +324,19 @@ impl Run<'_> {
 
     async fn checkpoint(&mut self) -> Result<Checkpoint> {
         let mut tensors = self.session.save_state().await?;
+        // The last update comes after the last loss that was looked at.
+        let broken = tensors.iter().flat_map(|(_, tensor)| &tensor.data).find(|number| !number.is_finite());
+        self.check_finite(broken.copied().unwrap_or_default())?;
         tensors.metadata = self.template.metadata.clone();
         Ok(Checkpoint { tensors, step: self.step, evaluated: self.evaluated, best: self.best })
+    }
+
+    /// Refuses to go on with, or to save, what has diverged.
+    fn check_finite(&self, loss: f32) -> Result<()> {
+        match loss.is_finite() {
+            true => Ok(()),
+            false => Err(Error::NonFinite { step: self.step, loss, kept: String::new() }),
+        }
     }
 
     /// Adds to the error of a diverged run where its last checkpoint is.

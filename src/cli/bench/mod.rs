@@ -1,0 +1,130 @@
+//! `wgrad bench`: what a training step costs.
+
+mod replay;
+
+use super::{Context, out};
+use replay::Replay;
+use serde_json::json;
+use std::time::{Duration, Instant};
+use wgrad::data;
+use wgrad::gpu::{Gpu, StepNumbers};
+use wgrad::nn::models;
+use wgrad::train::{Session, Settings};
+use wgrad::{Error, Result};
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// The networks
+    #[arg(required = true, value_name = "MODEL")]
+    models: Vec<String>,
+    /// Images at a time
+    #[arg(long, default_value_t = 64)]
+    batch: usize,
+    /// The data set
+    #[arg(long, default_value = "digits")]
+    data: String,
+    /// Measure forward passes with loss instead of training steps
+    #[arg(long)]
+    forward: bool,
+    /// Steps to measure [default: as many as two seconds take]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    steps: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What one model takes.
+struct Measured {
+    model: String,
+    /// Until the first step was done: from the start of the program for the first model, else from its own.
+    first: Duration,
+    /// The median of a step.
+    step: Duration,
+    steps: u64,
+    images: usize,
+    flops: u64,
+    memory: u64,
+}
+
+pub fn run(context: &Context, options: &Options) -> Result<u8> {
+    if options.batch == 0 {
+        return Err(Error::usage("--batch must be at least 1"));
+    }
+    // All names before the first measurement.
+    options.models.iter().try_for_each(|name| models::by_name(name, 10).map(drop))?;
+    let gpu = context.gpu()?;
+    let mut all = Vec::new();
+    for (index, name) in options.models.iter().enumerate() {
+        let begin = if index == 0 { context.started } else { Instant::now() };
+        let bar = out::bar(0, "{spinner} {msg}");
+        bar.set_message(name.clone());
+        all.push(pollster::block_on(measure(&gpu, name, begin, options))?);
+        bar.finish_and_clear();
+    }
+    let what = if options.forward { "forward passes" } else { "training steps" };
+    if options.json {
+        let results: Vec<_> = all.iter().map(as_json).collect();
+        out::json(&json!({"adapter": gpu.describe(), "measured": what, "batch": options.batch, "results": results}))?;
+        return Ok(0);
+    }
+    out::print(format_args!("{what} of {} images on {}, medians", options.batch, gpu.describe()))?;
+    let mut table =
+        out::table(&["model", ">ms per step", ">images/s", ">GFLOP/s", ">first step", ">memory, bytes", ">steps"]);
+    for measured in &all {
+        let seconds = measured.step.as_secs_f64();
+        table.add_row([
+            measured.model.clone(),
+            format!("{:.3}", 1e3 * seconds),
+            out::count((measured.images as f64 / seconds) as u64),
+            format!("{:.1}", measured.flops as f64 / seconds / 1e9),
+            out::duration(measured.first.as_secs_f64()),
+            out::count(measured.memory),
+            out::count(measured.steps),
+        ]);
+    }
+    out::print_table(&table)?;
+    Ok(0)
+}
+
+async fn measure(gpu: &Gpu, name: &str, begin: Instant, options: &Options) -> Result<Measured> {
+    let dataset = data::open(&options.data)?;
+    let model = models::by_name(name, dataset.classes.len())?;
+    let input = model.input_for(dataset.train.shape);
+    let dataset = dataset.fit(input)?;
+    let settings = Settings { batch_size: options.batch, ..Settings::default() };
+    let session = Session::new(gpu, &model, &dataset, &settings).await?;
+    let network = model.trace(options.batch, input)?;
+    session.initialize(&network.graph, settings.seed)?;
+    let order: Vec<u32> = (0..dataset.train.len() as u32).collect();
+    session.set_order(&order)?;
+    let images = options.batch.min(dataset.train.len());
+    let memory = session.buffers().values().sum();
+    // The whole batch, again and again, at a rate at which nothing diverges.
+    let rates = settings.optimizer.step_numbers(1e-4, 1);
+    let step = StepNumbers { valid: images as u32, rates, ..StepNumbers::default() };
+    let mut replay =
+        Replay { session, step, forward: options.forward, per_pass: dataset.test.len().div_ceil(options.batch) };
+    replay.steps(1).await?;
+    let first = begin.elapsed();
+    let (steps, median) = replay.median(options.steps).await?;
+    let forward = wgrad::plan::Plan::new(
+        &wgrad::plan::Program::new("forward", network.graph.clone(), &[network.logits]),
+        gpu.target(),
+    )?;
+    let flops = if options.forward { forward.flops() } else { replay.session.plan().flops() };
+    Ok(Measured { model: name.into(), first, step: median, steps, images, flops, memory })
+}
+
+fn as_json(measured: &Measured) -> serde_json::Value {
+    let seconds = measured.step.as_secs_f64();
+    json!({
+        "model": measured.model,
+        "milliseconds_per_step": 1e3 * seconds,
+        "images_per_second": measured.images as f64 / seconds,
+        "gflops_per_second": measured.flops as f64 / seconds / 1e9,
+        "seconds_to_first_step": measured.first.as_secs_f64(),
+        "memory_bytes": measured.memory,
+        "steps": measured.steps,
+    })
+}

@@ -1,0 +1,82 @@
+//! Images through a trained network.
+
+use super::weights::Trained;
+use wgrad::Result;
+use wgrad::data::Images;
+use wgrad::gpu::{Gpu, Runner, StepNumbers};
+use wgrad::graph::{DType, Gather, Graph};
+use wgrad::plan::Program;
+
+/// The logits of each of `images`, which have the shape that the network takes; `progress` hears how many are done.
+///
+/// Batches are gathered and normalised on the device by the kernels of training, so that an evaluation of a checkpoint
+/// yields what its run saw.
+pub fn logits(
+    gpu: &Gpu,
+    network: &mut Trained,
+    images: &Images,
+    batch: usize,
+    progress: impl Fn(usize),
+) -> Result<Vec<Vec<f32>>> {
+    let mut graph = Graph::new();
+    let count = images.len();
+    let [c, h, w] = images.shape;
+    let pixels = graph.input("images", &[count, c, h, w], DType::U8)?;
+    let labels = graph.input("labels", &[count], DType::U32)?;
+    let order = graph.input("order", &[count], DType::U32)?;
+    let gather = Gather { batch, mean: network.mean.clone(), std: network.std.clone() };
+    let (x, _) = graph.scoped("batch", |graph| graph.gather(pixels, labels, order, gather))?;
+    let result = network.model.forward(&mut graph, x)?;
+
+    let parameters: Vec<_> = graph.parameters().map(|(name, value)| (name.to_string(), value)).collect();
+    let shapes: Vec<_> = parameters.iter().map(|(name, value)| (name.clone(), graph.shape(*value).to_vec())).collect();
+    let numbers = network.tensors.take_exact(&shapes, |name| name.starts_with("optimizer."))?;
+    let program = Program::new("prediction", graph, &[result]);
+    pollster::block_on(async {
+        let mut runner = Runner::new(gpu, &program).await?;
+        for ((_, value), numbers) in parameters.iter().zip(&numbers) {
+            runner.feed(*value, bytemuck::cast_slice(numbers))?;
+        }
+        let identity: Vec<u32> = (0..count as u32).collect();
+        runner.feed(pixels, &images.pixels)?;
+        runner.feed(labels, bytemuck::cast_slice(&images.labels))?;
+        runner.feed(order, bytemuck::cast_slice(&identity))?;
+        let mut all = Vec::with_capacity(count);
+        for first in (0..count).step_by(batch) {
+            let valid = batch.min(count - first);
+            runner.set_step(StepNumbers { first: first as u32, valid: valid as u32, ..StepNumbers::default() })?;
+            runner.run()?;
+            let bytes = runner.read(result).await?;
+            let rows = bytes.chunks_exact(4 * network.classes.len()).take(valid);
+            all.extend(rows.map(bytemuck::pod_collect_to_vec::<u8, f32>));
+            progress(all.len());
+        }
+        Ok(all)
+    })
+}
+
+/// Probabilities of classes.
+pub fn softmax(logits: &[f32]) -> Vec<f64> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f64> = logits.iter().map(|logit| f64::from(logit - largest).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.iter().map(|power| power / sum).collect()
+}
+
+/// The class with the largest logit, the first of equals.
+pub fn predicted(logits: &[f32]) -> usize {
+    let better = |best: usize, class: usize| if logits[class] > logits[best] { class } else { best };
+    (1..logits.len()).fold(0, better)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_of_large_logits_are_finite() {
+        assert_eq!(softmax(&[1e30, 1e30]), [0.5, 0.5]);
+        assert_eq!(softmax(&[0.0, 1000.0]), [0.0, 1.0]);
+        assert_eq!(predicted(&[1.0, 3.0, 3.0]), 1);
+    }
+}

@@ -1,0 +1,94 @@
+//! The command line: one file per subcommand, on the library's public interface.
+//!
+//! Results go to stdout, progress and messages to stderr. Exit status: 0 success, 2 bad usage or input, 1 failure, 130
+//! stopped by a signal.
+
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod classify;
+mod devices;
+mod eval;
+mod out;
+mod picture;
+mod predict;
+mod profile;
+mod selftest;
+mod summary;
+mod train;
+mod weights;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use std::time::Instant;
+use wgrad::gpu::{Gpu, GpuOptions};
+use wgrad::{Error, Result};
+
+/// Train convolutional networks on any GPU.
+#[derive(Parser)]
+#[command(name = "wgrad", version, arg_required_else_help = true)]
+struct Arguments {
+    /// Which adapter: an index in `wgrad devices`, a backend, or part of a name
+    #[arg(long, global = true, env = "WGRAD_ADAPTER", hide_env_values = true, value_name = "ADAPTER")]
+    adapter: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a network; without options, LeNet-5 on the embedded digits
+    Train(Box<train::Options>),
+    /// Measure a trained network on the test images of a data set
+    Eval(eval::Options),
+    /// Tell what is on pictures
+    Predict(predict::Options),
+    /// Show a network layer by layer, and with --plan every dispatch and byte of a training step
+    Summary(summary::Options),
+    /// List adapters, limits and features, and say which one would be used and why
+    Devices(devices::Options),
+    /// Check every kernel and gradient on this adapter against the f64 reference
+    Selftest(selftest::Options),
+    /// Time each dispatch of a training step by the adapter's clock
+    Profile(profile::Options),
+    /// Measure whole training steps
+    Bench(bench::Options),
+}
+
+/// What all commands share.
+struct Context {
+    started: Instant,
+    adapter: Option<String>,
+}
+
+impl Context {
+    /// Opens the adapter that was asked for, or the best one.
+    fn gpu(&self) -> Result<Gpu> {
+        Gpu::open(&GpuOptions { adapter: self.adapter.clone(), checked: false })
+    }
+}
+
+/// Runs the program that was started at `started`.
+pub fn main(started: Instant) -> ExitCode {
+    let Arguments { adapter, command } = Arguments::parse();
+    let context = Context { started, adapter: adapter.filter(|adapter| !adapter.is_empty()) };
+    let done = match command {
+        Command::Train(options) => train::run(&context, &options),
+        Command::Eval(options) => eval::run(&context, &options),
+        Command::Predict(options) => predict::run(&context, &options),
+        Command::Summary(options) => summary::run(&context, &options),
+        Command::Devices(options) => devices::run(&context, &options),
+        Command::Selftest(options) => selftest::run(&context, &options),
+        Command::Profile(options) => profile::run(&context, &options),
+        Command::Bench(options) => bench::run(&context, &options),
+    };
+    match done {
+        Ok(status) => ExitCode::from(status),
+        // Whoever reads (`| head`) has seen enough.
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            out::note(format_args!("error: {error}"));
+            ExitCode::from(error.exit_status())
+        }
+    }
+}

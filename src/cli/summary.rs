@@ -1,0 +1,122 @@
+//! `wgrad summary`: what a network is, and what a training step of it does.
+
+use super::{Context, out};
+use serde_json::{Value, json};
+use wgrad::data::{self, Dataset};
+use wgrad::nn::{Model, Summary, models};
+use wgrad::plan::{Class, Plan, Target};
+use wgrad::train::{Settings, training_program};
+use wgrad::{Error, Result};
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// The network, such as lenet5, lenet5-1998, tutorial
+    model: String,
+    /// Channels, height and width of an image [default: the network's own]
+    #[arg(long, value_name = "CxHxW", value_parser = shape)]
+    input: Option<[usize; 3]>,
+    /// Images at a time [default: 1, and 64 with --plan]
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Classes to tell apart
+    #[arg(long, default_value_t = 10)]
+    classes: usize,
+    /// Print the plan of a training step: dispatches with kernel, shapes, FLOPs and bytes, and the memory map
+    #[arg(long)]
+    plan: bool,
+    /// The data set that lies on the device, for --plan
+    #[arg(long, default_value = "digits")]
+    data: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn shape(text: &str) -> Result<[usize; 3], String> {
+    let extents: Option<Vec<usize>> = text.split('x').map(|extent| extent.parse().ok()).collect();
+    let shape = extents.and_then(|extents| <[usize; 3]>::try_from(extents).ok());
+    shape.ok_or_else(|| "expected channels x height x width, such as 1x28x28".into())
+}
+
+pub fn run(context: &Context, options: &Options) -> Result<u8> {
+    let model = models::by_name(&options.model, options.classes)?;
+    let input = options.input.unwrap_or(model.default_input());
+    let batch = options.batch.unwrap_or(if options.plan { Settings::default().batch_size } else { 1 });
+    if batch == 0 || options.classes == 0 {
+        return Err(Error::usage("--batch and --classes must be at least 1"));
+    }
+    let summary = model.summary_of_batch(batch, input)?;
+    let plan = if options.plan { Some(training_plan(context, options, &model, input, batch)?) } else { None };
+    if options.json {
+        out::json(&as_json(&summary, plan.as_ref()))?;
+        return Ok(0);
+    }
+    out::print(&summary)?;
+    if let Some((plan, target)) = plan {
+        out::print(format_args!("\nfor {target}, batches of {batch}, {}", options.data))?;
+        out::print(&plan)?;
+        out::print(format_args!(
+            "peak memory {} bytes, and what `wgrad train` adds to evaluate and read back",
+            plan.bytes()
+        ))?;
+    }
+    Ok(0)
+}
+
+/// The plan of a training step, and the adapter that it is for.
+fn training_plan(
+    context: &Context,
+    options: &Options,
+    model: &Model,
+    input: [usize; 3],
+    batch: usize,
+) -> Result<(Plan, String)> {
+    let dataset: Dataset = data::open(&options.data)?.fit(input)?;
+    let (target, name) = match context.gpu() {
+        Ok(gpu) => (gpu.target().clone(), gpu.describe()),
+        Err(Error::NoAdapter { .. }) if context.adapter.is_none() => {
+            (Target::portable(Class::Cpu), "any adapter of class cpu (there is none here)".into())
+        }
+        Err(error) => return Err(error),
+    };
+    let settings = Settings { batch_size: batch, ..Settings::default() };
+    Ok((Plan::new(&training_program(model, &dataset, &settings)?, &target)?, name))
+}
+
+fn as_json(summary: &Summary, plan: Option<&(Plan, String)>) -> Value {
+    let row = |row: &wgrad::nn::SummaryRow| {
+        json!({
+            "layer": row.layer, "operator": row.operator, "output": row.output, "activations": row.activations,
+            "parameters": row.parameters, "macs": row.macs, "bytes": row.bytes,
+        })
+    };
+    let mut value = json!({
+        "model": summary.name,
+        "parameters": summary.parameters(),
+        "macs": summary.macs(),
+        "layers": summary.rows.iter().map(row).collect::<Vec<_>>(),
+    });
+    if let Some((plan, target)) = plan {
+        value["plan"] = plan_json(plan, target);
+    }
+    value
+}
+
+fn plan_json(plan: &Plan, target: &str) -> Value {
+    let dispatch = |dispatch: &wgrad::plan::Dispatch| {
+        let launch = &dispatch.launch;
+        json!({
+            "kernel": launch.kernel.name, "layer": launch.layer, "shapes": launch.note,
+            "workgroups": launch.workgroups, "flops": launch.flops, "bytes": dispatch.bytes,
+        })
+    };
+    let buffers = plan.buffers.iter().map(|(role, bytes)| (role.to_string(), json!(bytes)));
+    json!({
+        "adapter": target,
+        "dispatches": plan.dispatches.iter().map(dispatch).collect::<Vec<_>>(),
+        "flops": plan.flops(),
+        "buffers": buffers.collect::<serde_json::Map<_, _>>(),
+        "peak_bytes": plan.bytes(),
+        "activation_lower_bound": plan.lower_bound,
+    })
+}

@@ -1,0 +1,10 @@
+//! The program from outside: what it prints, what it leaves, how it fails.
+
+mod bad_files;
+mod bad_usage;
+mod commands;
+mod faults;
+mod files;
+mod program;
+mod resume;
+mod trained;
