@@ -90,7 +90,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The loss became NaN or infinite.
-    #[error("the loss is {loss} at step {step}: training has diverged; lower --lr{kept}")]
+    #[error(
+        "the loss is {loss} at step {step}: training has diverged{kept}; start again with a lower --lr (--init takes the weights of a checkpoint)"
+    )]
     NonFinite {
         /// The step, counted from 1.
         step: u64,

@@ -4,8 +4,8 @@ use super::{Context, out};
 use serde_json::{Value, json};
 use wgrad::data::{self, Dataset};
 use wgrad::nn::{Model, Summary, models};
-use wgrad::plan::{Class, Plan, Target};
-use wgrad::train::{Settings, training_program};
+use wgrad::plan::{Class, Target};
+use wgrad::train::{RunPlan, Settings};
 use wgrad::{Error, Result};
 
 #[derive(clap::Args)]
@@ -54,23 +54,24 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
     out::print(&summary)?;
     if let Some((plan, target)) = plan {
         out::print(format_args!("\nfor {target}, batches of {batch}, {}", options.data))?;
-        out::print(&plan)?;
+        out::print(&plan.train)?;
         out::print(format_args!(
-            "peak memory {} bytes, and what `wgrad train` adds to evaluate and read back",
-            plan.bytes()
+            "peak memory of a run: {} bytes, {} of them to evaluate and to read back",
+            peak(&plan),
+            peak(&plan) - plan.train.bytes()
         ))?;
     }
     Ok(0)
 }
 
-/// The plan of a training step, and the adapter that it is for.
+/// The plans of a run, and the adapter that they are for.
 fn training_plan(
     context: &Context,
     options: &Options,
     model: &Model,
     input: [usize; 3],
     batch: usize,
-) -> Result<(Plan, String)> {
+) -> Result<(RunPlan, String)> {
     let dataset: Dataset = data::open(&options.data)?.fit(input)?;
     let (target, name) = match context.gpu() {
         Ok(gpu) => (gpu.target().clone(), gpu.describe()),
@@ -80,10 +81,15 @@ fn training_plan(
         Err(error) => return Err(error),
     };
     let settings = Settings { batch_size: batch, ..Settings::default() };
-    Ok((Plan::new(&training_program(model, &dataset, &settings)?, &target)?, name))
+    Ok((RunPlan::new(model, &dataset, &settings, &target)?, name))
 }
 
-fn as_json(summary: &Summary, plan: Option<&(Plan, String)>) -> Value {
+/// Bytes of all buffers of a run.
+fn peak(plan: &RunPlan) -> u64 {
+    plan.buffers.values().sum()
+}
+
+fn as_json(summary: &Summary, plan: Option<&(RunPlan, String)>) -> Value {
     let row = |row: &wgrad::nn::SummaryRow| {
         json!({
             "layer": row.layer, "operator": row.operator, "output": row.output, "activations": row.activations,
@@ -102,7 +108,8 @@ fn as_json(summary: &Summary, plan: Option<&(Plan, String)>) -> Value {
     value
 }
 
-fn plan_json(plan: &Plan, target: &str) -> Value {
+fn plan_json(run: &RunPlan, target: &str) -> Value {
+    let plan = &run.train;
     let dispatch = |dispatch: &wgrad::plan::Dispatch| {
         let launch = &dispatch.launch;
         json!({
@@ -110,13 +117,13 @@ fn plan_json(plan: &Plan, target: &str) -> Value {
             "workgroups": launch.workgroups, "flops": launch.flops, "bytes": dispatch.bytes,
         })
     };
-    let buffers = plan.buffers.iter().map(|(role, bytes)| (role.to_string(), json!(bytes)));
+    let buffers = run.buffers.iter().map(|(role, bytes)| (role.to_string(), json!(bytes)));
     json!({
         "adapter": target,
         "dispatches": plan.dispatches.iter().map(dispatch).collect::<Vec<_>>(),
         "flops": plan.flops(),
         "buffers": buffers.collect::<serde_json::Map<_, _>>(),
-        "peak_bytes": plan.bytes(),
+        "peak_bytes": peak(run),
         "activation_lower_bound": plan.lower_bound,
     })
 }

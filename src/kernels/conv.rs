@@ -27,6 +27,8 @@ struct Direct {
     out_shape: [usize; 2],
     out_stride: [usize; 2],
     out_offset: [usize; 2],
+    /// Two for each product that the definition sums.
+    flops: u64,
 }
 
 /// How `conv` or `conv_lanes` cuts a convolution up.
@@ -55,7 +57,7 @@ impl Tile {
     fn new(lanes: Option<u32>, direct: &Direct) -> Self {
         let (outputs, output) = (direct.outputs, direct.output);
         let (r, s) = (direct.taps[0].max(1), direct.taps[1].max(1));
-        let light = direct.flops() < LIGHT;
+        let light = direct.flops < LIGHT;
         let (rows, cols) = (ROWS.min(output[0]), COLS.min(output[1]));
         let kt = match lanes {
             // Tiles of even size, so that none is mostly empty.
@@ -116,6 +118,7 @@ pub fn forward(ctx: &mut Lowering, node: &Node, conv: &Conv2d) -> Result<()> {
         out_shape: [y[2], y[3]],
         out_stride: [1; 2],
         out_offset: [0; 2],
+        flops: 2 * y.iter().chain(&w[1..]).map(|&extent| extent as u64).product::<u64>(),
     };
     let packed = direct.pack(ctx, Operand::Value(node.inputs[1]), [w[2], w[3]], None)?;
     let bias = node.inputs.get(2).map(|&bias| Operand::Value(bias));
@@ -143,6 +146,9 @@ pub fn backward_data(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardData)
                 out_shape: [back.input[2], back.input[3]],
                 out_stride: conv.stride,
                 out_offset: [row.offset, column.offset],
+                flops: 2
+                    * dy.iter().map(|&extent| extent as u64).product::<u64>()
+                    * (w[1] * row.taps * column.taps) as u64,
             };
             let weight = Operand::Value(node.inputs[1]);
             let packed = direct.pack(ctx, weight, [w[2], w[3]], Some([&row, &column]))?;
@@ -193,11 +199,6 @@ impl Direct {
         Tile::new(ctx.target.lanes, self)
     }
 
-    fn flops(&self) -> u64 {
-        let products = self.n * self.groups * self.outputs * self.output[0] * self.output[1];
-        2 * products as u64 * (self.inputs * self.taps[0] * self.taps[1]) as u64
-    }
-
     fn tiles(&self, tile: &Tile) -> usize {
         self.outputs.div_ceil(tile.kt)
     }
@@ -220,7 +221,8 @@ impl Direct {
             Some([row, column]) => dims.extend([row.first, column.first, row.step, column.step, 1, count]),
         }
         let dims: Vec<Dim> = dims.into_iter().map(|value| Dim::U(value as u32)).collect();
-        ctx.launch(Kernel::new("conv_pack"), &dims, &[w, packed], count as u64)?;
+        let launch = ctx.launch(Kernel::new("conv_pack"), &dims, &[w, packed], count as u64)?;
+        launch.cost(0, format!("{count} weights"));
         Ok(packed)
     }
 
@@ -279,7 +281,7 @@ impl Direct {
             Some(_) => ctx.launch_groups(kernel, &dims, &operands, total as u64)?,
             None => ctx.launch(kernel, &dims, &operands, total as u64)?,
         };
-        launch.cost(self.flops(), note);
+        launch.cost(self.flops, note);
         Ok(())
     }
 

@@ -21,7 +21,8 @@ fn check_at(
     trace: impl FnOnce(&mut Graph, &[Value]) -> Result<Value>,
 ) {
     let mut graph = Graph::new();
-    let wrt: Vec<Value> = shapes.iter().map(|shape| graph.input("x", shape, DType::F32).unwrap()).collect();
+    let input = |(index, shape): (usize, &&[usize])| graph.input(&format!("x{index}"), shape, DType::F32).unwrap();
+    let wrt: Vec<Value> = shapes.iter().enumerate().map(input).collect();
     let output = trace(&mut graph, &wrt).unwrap();
     let case = Case { name: graph.to_string(), graph, output, wrt };
     let mut feeds = case.feeds(shapes.len() as u64);

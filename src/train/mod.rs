@@ -31,6 +31,6 @@ pub use optimizers::{Adam, AdamW, Sgd};
 pub use order::epoch_order;
 pub use report::Report;
 pub use schedule::Schedule;
-pub use session::{Evaluation, Session, training_program};
+pub use session::{Evaluation, RunPlan, Session, training_program};
 pub use settings::Settings;
 pub use trainer::Trainer;

@@ -7,7 +7,9 @@ use crate::gpu::{Executable, Gpu, Memory, Staging, StepNumbers};
 use crate::graph::{DType, Gather, Graph, Value, differentiate};
 use crate::io::TensorFile;
 use crate::nn::Model;
-use crate::plan::{Arena, Plan, Program, RECORD_BYTES, Record, Region, Role, SLOTS, STEP_BYTES, shared_buffers};
+use crate::plan::{
+    Arena, Plan, Program, RECORD_BYTES, Record, Region, Role, SLOTS, STEP_BYTES, Target, shared_buffers,
+};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -79,33 +81,51 @@ pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -
     Ok(program)
 }
 
-impl Session {
-    /// Plans the run and allocates what it needs; `dataset` must fit the model.
-    pub async fn new(gpu: &Gpu, model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Self> {
-        let program = training_program(model, dataset, settings)?;
-        let train = Plan::new(&program, gpu.target())?;
-        let batch = settings.batch_size;
-        let (mut graph, logits, labels) = forward(model, dataset, "test", &dataset.test, batch)?;
+/// The plans of a run and all of its memory, known before anything is allocated.
+pub struct RunPlan {
+    /// A training step.
+    pub train: Plan,
+    /// The evaluation of a batch.
+    pub eval: Plan,
+    /// Bytes of every buffer of the run, those for reading back included.
+    pub buffers: BTreeMap<Role, u64>,
+    logits: Value,
+}
+
+impl RunPlan {
+    /// Plans a run; `dataset` must fit the model.
+    pub fn new(model: &Model, dataset: &Dataset, settings: &Settings, target: &Target) -> Result<Self> {
+        let train = Plan::new(&training_program(model, dataset, settings)?, target)?;
+        let (mut graph, logits, labels) = forward(model, dataset, "test", &dataset.test, settings.batch_size)?;
         graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
         let mut program = Program::new("evaluation step", graph, &[logits]);
         program.record = Record::Loss;
-        let eval = Plan::new(&program, gpu.target())?;
+        let eval = Plan::new(&program, target)?;
 
         let mut buffers = shared_buffers([&train, &eval]);
-        let rings = (1..=IN_FLIGHT).map(|index| Role::Staging(format!("records {index}")));
         let download = train.parameters.buffers().iter().copied().max().unwrap_or(0).max(eval.regions[&logits].size);
-        let staging: Vec<(Role, u64)> = rings
-            .map(|role| (role, SLOTS as u64 * RECORD_BYTES))
-            .chain([(Role::Staging("download".into()), download.clamp(256, 4 << 20))])
-            .collect();
-        let memory = Memory::new(gpu, &buffers).await?;
-        buffers.extend(staging.iter().cloned());
-        let mut stagings = VecDeque::new();
-        for (role, size) in &staging {
-            stagings.push_back(Staging::new(gpu, &role.to_string(), *size).await?);
-        }
-        let download = stagings.pop_back().expect("the last one is for downloads");
+        buffers.extend(
+            (1..=IN_FLIGHT).map(|index| (Role::Staging(format!("records {index}")), SLOTS as u64 * RECORD_BYTES)),
+        );
+        buffers.insert(Role::Staging("download".into()), download.clamp(256, 4 << 20));
+        Ok(Self { train, eval, buffers, logits })
+    }
+}
 
+impl Session {
+    /// Plans the run and allocates what it needs; `dataset` must fit the model.
+    pub async fn new(gpu: &Gpu, model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Self> {
+        let RunPlan { train, eval, buffers, logits } = RunPlan::new(model, dataset, settings, gpu.target())?;
+        let is_staging = |role: &Role| matches!(role, Role::Staging(_));
+        let (staging, resident): (BTreeMap<Role, u64>, BTreeMap<Role, u64>) =
+            buffers.clone().into_iter().partition(|(role, _)| is_staging(role));
+        let memory = Memory::new(gpu, &resident).await?;
+        let mut rings = VecDeque::new();
+        for (role, size) in &staging {
+            rings.push_back(Staging::new(gpu, &role.to_string(), *size).await?);
+        }
+        // Roles are in order of their names: downloads come before records.
+        let download = rings.pop_front().expect("a run has staging memory");
         let whole = |role: Role| Region { size: buffers.get(&role).copied().unwrap_or(0), role, offset: 0 };
         for (part, images) in [("train", &dataset.train), ("test", &dataset.test)] {
             memory.write(gpu, &whole(Role::Input(format!("{part}.images"))), &images.pixels)?;
@@ -122,9 +142,9 @@ impl Session {
             train_step,
             eval_step,
             logits,
-            rings: stagings,
+            rings,
             download,
-            batch,
+            batch: settings.batch_size,
             test_samples: dataset.test.len(),
             test_labels: dataset.test.labels.clone(),
             states: settings.optimizer.state_names(),

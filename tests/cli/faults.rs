@@ -9,7 +9,8 @@ fn a_diverging_run_names_its_step() {
     let dir = folder();
     let options = "--optimizer sgd --lr 1e30 --schedule constant --steps 20 --out run";
     let done = wgrad(dir.path(), &format!("train {options}"));
-    let done = done.fails_with(1, &["the loss is ", " at step 2: training has diverged; lower --lr"]);
+    let done =
+        done.fails_with(1, &["the loss is ", " at step 2: training has diverged; start again with a lower --lr"]);
     assert!(!done.stderr.contains("checkpoint is"), "there is none: {done:#?}");
     let rows = std::fs::read_to_string(dir.path().join("run/metrics.csv")).unwrap();
     assert_eq!(rows.lines().count(), 3, "a header and two steps: {rows}");

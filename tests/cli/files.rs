@@ -12,7 +12,7 @@ const PER_EPOCH: usize = 90;
 fn a_run_leaves_its_files() {
     let dir = folder();
     let options = "--optimizer sgd --lr 0.01 --momentum 0.9 --weight-decay 0.001 --schedule cosine --batch-size 16";
-    let done = wgrad(dir.path(), &format!("train {options} --nesterov=false --epochs 2")).ends_with(0);
+    let done = wgrad(dir.path(), &format!("train {options} --epochs 2")).ends_with(0);
     let run = dir.path().join("runs/lenet5-digits");
     assert_tidy(&run);
     assert_eq!(std::fs::read_dir(&run).unwrap().count(), 6);
@@ -71,9 +71,9 @@ fn a_run_leaves_its_files() {
 #[test]
 fn a_report_saves_what_a_run_leaves() {
     let dir = folder();
-    wgrad(dir.path(), "train --steps 25 --out program --schedule constant").ends_with(0);
+    wgrad(dir.path(), "train --steps 50 --out program --schedule constant").ends_with(0);
     let gpu = Gpu::new().unwrap();
-    let settings = Settings { schedule: Schedule::Constant, steps: Some(25), ..Settings::default() };
+    let settings = Settings { schedule: Schedule::Constant, steps: Some(50), epochs: 2, ..Settings::default() };
     let report = Trainer::new(&gpu, models::lenet5(10)).settings(settings).fit(&data::digits()).unwrap();
     let (library, program) = (dir.path().join("library"), dir.path().join("program"));
     report.save(&library).unwrap();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use wgrad::data;
 use wgrad::gpu::{Gpu, StepNumbers};
 use wgrad::nn::models;
-use wgrad::train::{Session, Settings};
+use wgrad::train::{Session, Settings, Sgd};
 use wgrad::{Error, Result};
 
 #[derive(clap::Args)]
@@ -92,7 +92,9 @@ async fn measure(gpu: &Gpu, name: &str, begin: Instant, options: &Options) -> Re
     let model = models::by_name(name, dataset.classes.len())?;
     let input = model.input_for(dataset.train.shape);
     let dataset = dataset.fit(input)?;
-    let settings = Settings { batch_size: options.batch, ..Settings::default() };
+    // The optimizer of the measurements that it is compared with.
+    let optimizer = Sgd::new(1e-3).momentum(0.9).into();
+    let settings = Settings { batch_size: options.batch, optimizer, ..Settings::default() };
     let session = Session::new(gpu, &model, &dataset, &settings).await?;
     let network = model.trace(options.batch, input)?;
     session.initialize(&network.graph, settings.seed)?;

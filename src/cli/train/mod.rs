@@ -79,12 +79,13 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
 }
 
 fn fresh(options: &Options) -> Result<Prepared> {
-    let mut settings = settings::fresh(options)?;
-    settings.check()?;
     let model = options.model.as_deref().unwrap_or("lenet5");
     let data = options.data.as_deref().unwrap_or("digits");
     models::by_name(model, 10)?;
+    // What is wrong with the options is said before a large data set is read.
+    settings::fresh(options, 0)?.check()?;
     let dataset = data::open(data)?;
+    let mut settings = settings::fresh(options, dataset.train.len())?;
     settings::reach_steps(options, &mut settings, dataset.train.len());
     let mut config = Config::new(model, data, &settings);
     config.init = options.init.clone();

@@ -1,39 +1,54 @@
 //! From options to settings, and whether they are those of the run to resume.
 
-use super::options::{self, Options};
+use super::options::Options;
 use std::path::Path;
 use wgrad::graph::Optimizer;
-use wgrad::train::{Config, Settings};
+use wgrad::train::{Config, Schedule, Settings};
 use wgrad::{Error, Result};
 
-/// The settings of a new run.
-pub fn fresh(options: &Options) -> Result<Settings> {
-    let defaults = Settings::default();
+/// The settings of a new run on so many training images.
+///
+/// Without a word about the optimizer they are the library's recipe. Whoever names an optimizer gets that one as PyTorch
+/// defines it, with PyTorch's defaults and a constant rate, so that a run there can be made again here.
+pub fn fresh(options: &Options, samples: usize) -> Result<Settings> {
+    let recipe = Settings::recipe(samples);
+    let sgd_implied = options.momentum.is_some() || options.nesterov;
+    let named = options.optimizer.as_deref().or(sgd_implied.then_some("sgd"));
+    let (optimizer, schedule) = match named {
+        Some(name) => (torch(name), Schedule::Constant),
+        None => (recipe.optimizer, recipe.schedule),
+    };
     Ok(Settings {
-        batch_size: options.batch_size.unwrap_or(defaults.batch_size),
-        epochs: options.epochs.unwrap_or(defaults.epochs),
+        batch_size: options.batch_size.unwrap_or(recipe.batch_size),
+        epochs: options.epochs.unwrap_or(recipe.epochs),
         steps: options.steps,
-        optimizer: optimizer(options)?,
-        schedule: options.schedule.as_deref().map_or(Ok(defaults.schedule), str::parse)?,
-        seed: options.seed.unwrap_or(defaults.seed),
+        optimizer: changed(optimizer, options)?,
+        schedule: options.schedule.as_deref().map_or(Ok(schedule), str::parse)?,
+        seed: options.seed.unwrap_or(recipe.seed),
         shuffle: !options.no_shuffle,
     })
 }
 
-fn optimizer(options: &Options) -> Result<Optimizer> {
-    Ok(match options::optimizer(options.optimizer.as_deref()) {
-        Optimizer::Sgd { lr, momentum, nesterov, weight_decay } => {
-            let momentum = options.momentum.unwrap_or(momentum);
-            Optimizer::Sgd {
-                lr: options.lr.unwrap_or(lr),
-                momentum,
-                // Without momentum there is nothing to look ahead along, unless one asks for it and is told so.
-                nesterov: options.nesterov.unwrap_or(nesterov && momentum != 0.0),
-                weight_decay: options.weight_decay.unwrap_or(weight_decay),
-            }
-        }
+/// The optimizer of this name with PyTorch's defaults.
+fn torch(name: &str) -> Optimizer {
+    match name {
+        "adam" => Optimizer::adam(1e-3),
+        "adamw" => Optimizer::adamw(1e-3),
+        _ => Optimizer::sgd(1e-3),
+    }
+}
+
+/// `optimizer` with what the options say.
+fn changed(optimizer: Optimizer, options: &Options) -> Result<Optimizer> {
+    Ok(match optimizer {
+        Optimizer::Sgd { lr, momentum, weight_decay, .. } => Optimizer::Sgd {
+            lr: options.lr.unwrap_or(lr),
+            momentum: options.momentum.unwrap_or(momentum),
+            nesterov: options.nesterov,
+            weight_decay: options.weight_decay.unwrap_or(weight_decay),
+        },
         Optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled } => {
-            for (name, given) in [("momentum", options.momentum.is_some()), ("nesterov", options.nesterov.is_some())] {
+            for (name, given) in [("momentum", options.momentum.is_some()), ("nesterov", options.nesterov)] {
                 if given {
                     return Err(Error::usage(format!("--{name} belongs to --optimizer sgd; leave it out")));
                 }
@@ -55,7 +70,7 @@ pub fn reach_steps(options: &Options, settings: &mut Settings, samples: usize) {
 /// Refuses options that are not those of the run in `dir`; its end alone may change.
 pub fn same(options: &Options, config: &Config, dir: &Path) -> Result<()> {
     let text = |number: Option<f32>| number.map_or("none".into(), |number| number.to_string());
-    let schedule = options.schedule.as_deref().map(|text| text.parse::<wgrad::train::Schedule>()).transpose()?;
+    let schedule = options.schedule.as_deref().map(|text| text.parse::<Schedule>()).transpose()?;
     let path = |path: &Path| path.display().to_string();
     let pairs = [
         ("model", options.model.clone(), config.model.clone()),
@@ -64,7 +79,7 @@ pub fn same(options: &Options, config: &Config, dir: &Path) -> Result<()> {
         ("optimizer", options.optimizer.clone(), config.optimizer.clone()),
         ("lr", options.lr.map(|lr| lr.to_string()), config.lr.to_string()),
         ("momentum", options.momentum.map(|momentum| momentum.to_string()), text(config.momentum)),
-        ("nesterov", options.nesterov.map(|on| on.to_string()), config.nesterov.unwrap_or(false).to_string()),
+        ("nesterov", options.nesterov.then(|| "true".into()), config.nesterov.unwrap_or(false).to_string()),
         ("weight-decay", options.weight_decay.map(|decay| decay.to_string()), config.weight_decay.to_string()),
         ("schedule", schedule.map(|schedule| schedule.to_string()), config.schedule.clone()),
         ("seed", options.seed.map(|seed| seed.to_string()), config.seed.to_string()),
