@@ -1,6 +1,7 @@
 //! Plans without a driver: placement, limits, and shaders in every configuration in use.
 
 use std::collections::{BTreeSet, HashMap};
+use wgrad::gpu::Runner;
 use wgrad::kernels::{SOURCES, assemble};
 use wgrad::plan::{Class, Operand, Plan, Program, Region, Role, Target};
 use wgrad::prelude::*;
@@ -161,4 +162,22 @@ fn all_shaders_are_valid_in_every_configuration() {
         .collect();
     let unused: Vec<&&str> = SOURCES.iter().map(|(name, _)| name).filter(|name| !used.contains(*name)).collect();
     assert_eq!(unused, [&"sgd"], "kernels that no configuration uses");
+}
+
+/// wgpu's own validation of every pipeline, binding and dispatch of a step, on a device without a driver and with the
+/// limits that WebGPU promises.
+#[test]
+fn plans_run_on_a_device_that_does_nothing() {
+    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+    let gpu = Gpu::from_wgpu(device, queue);
+    for (name, build) in models::MODELS {
+        let model = build(10);
+        let digits = data::digits().fit(model.default_input()).unwrap();
+        let program = training_program(&model, &digits, &Settings::default()).unwrap();
+        pollster::block_on(async {
+            let runner = Runner::new(&gpu, &program).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            runner.run().unwrap();
+        });
+    }
+    gpu.check().unwrap();
 }

@@ -1,9 +1,8 @@
 //! Matrix product on `matmul`, or on `matmul_lanes` where the adapter has lanes and rows are whole vectors.
 
 use super::activation::{runtime_epilogue, with_epilogue, with_runtime_epilogue};
-use super::conv::LIGHT;
 use super::reduce::add_splits;
-use super::{Dim, Kernel};
+use super::{Dim, Kernel, LIGHT};
 use crate::Result;
 use crate::graph::{Epilogue, Mask, MatMul, Node, Unary};
 use crate::plan::{Class, Lowering, Operand};

@@ -69,6 +69,9 @@ impl Dim {
     }
 }
 
+/// Below so many operations a layer gets kernels that compile in half the time and run a little slower.
+const LIGHT: u64 = 1 << 27;
+
 /// Names and texts of all shaders.
 pub const SOURCES: &[(&str, &str)] = &[
     ("adam", include_str!("../../shaders/adam.wgsl")),

@@ -214,3 +214,34 @@ impl Module for Sequential {
         self.modules.iter().try_fold(x, |x, (name, module)| graph.scoped(name, |graph| module.forward(graph, x)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::DType;
+
+    fn parameters(module: impl Module, input: &[usize]) -> usize {
+        let mut graph = Graph::new();
+        let x = graph.input("x", input, DType::F32).unwrap();
+        module.forward(&mut graph, x).unwrap();
+        let values: Vec<Value> = graph.parameters().map(|(_, value)| value).collect();
+        values.into_iter().map(|value| graph.info(value).elements()).sum()
+    }
+
+    #[test]
+    fn filters_have_weights_for_each_channel_and_one_bias() {
+        assert_eq!(parameters(Conv2d::new(3, 10, 3), &[1, 3, 8, 8]), 280);
+        assert_eq!(parameters(Conv2d::new(4, 8, 3).groups(2), &[1, 4, 8, 8]), 8 * 2 * 9 + 8);
+        assert_eq!(parameters(Conv2d::new(3, 10, 3).without_bias(), &[1, 3, 8, 8]), 270);
+        assert_eq!(parameters(Linear::new(400, 120), &[1, 400]), 48_120);
+    }
+
+    #[test]
+    fn errors_name_the_layer() {
+        let mut graph = Graph::new();
+        let x = graph.input("x", &[1, 3, 8, 8], DType::F32).unwrap();
+        let net = Sequential::new().add("features", Sequential::new().add("conv9", Conv2d::new(4, 8, 3)));
+        let text = net.forward(&mut graph, x).unwrap_err().to_string();
+        assert!(text.starts_with("features.conv9: conv2d: x [1, 3, 8, 8] has 3 channels"), "{text}");
+    }
+}

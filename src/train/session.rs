@@ -218,10 +218,8 @@ impl Session {
             let buffer = self.memory.get(&Role::Arena(arena, piece))?;
             let bytes = self.download.download(&self.gpu, buffer, 0, size).await?;
             for place in self.train.parameters.iter().filter(|place| place.piece == piece) {
-                let numbers = &bytes[place.offset as usize..(place.offset + place.bytes()) as usize];
-                let numbers =
-                    numbers.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
-                checkpoint::insert(file, &format!("{prefix}{}", place.name), &place.shape, numbers.collect())?;
+                let numbers = floats(&bytes[place.offset as usize..(place.offset + place.bytes()) as usize]);
+                checkpoint::insert(file, &format!("{prefix}{}", place.name), &place.shape, numbers)?;
             }
         }
         Ok(())
@@ -249,9 +247,7 @@ impl Session {
         let bytes = self.rings[index].read(&self.gpu).await?;
         // What has been read goes to the back, so that the oldest pending one stays in front.
         self.rings.rotate_left(index + 1);
-        let numbers: Vec<f32> =
-            bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
-        Ok(Some(numbers.chunks_exact(4).map(|record| [record[0], record[1], record[2]]).collect()))
+        Ok(Some(floats(&bytes).chunks_exact(4).map(|record| [record[0], record[1], record[2]]).collect()))
     }
 
     async fn submit(&mut self, steps: &[StepNumbers], eval: bool) -> Result<Option<Vec<StepRecord>>> {
@@ -306,8 +302,7 @@ impl Session {
             while self.finish_one().await?.is_some() {}
             let logits = self.memory.get(&region.role)?;
             let bytes = self.download.download(&self.gpu, logits, region.offset, region.size).await?;
-            let logits: Vec<f32> =
-                bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
+            let logits = floats(&bytes);
             for (row, logits) in logits.chunks_exact(classes).take(step.valid as usize).enumerate() {
                 let truth = self.test_labels[step.first as usize + row] as usize;
                 confusion[truth][first_maximum(logits)] += 1;
@@ -315,6 +310,11 @@ impl Session {
         }
         Ok(confusion)
     }
+}
+
+/// The numbers of a tensor that was read back.
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect()
 }
 
 /// The index of the first maximum.

@@ -87,7 +87,9 @@ fn interrupted_and_killed_runs_resume_bit_for_bit() {
     let done = stopped(dir.path(), "killed", "KILL");
     assert_eq!(done.status, None);
     assert_eq!(checkpoint(&run("killed")).step, 360);
-    assert!(metrics(&run("killed")).len() > 363, "there are rows behind the checkpoint");
+    // The last of them may be cut off anywhere.
+    let rows = String::from_utf8(bytes(run("killed").join("metrics.csv"))).unwrap();
+    assert!(rows.lines().count() > 363, "there are rows behind the checkpoint");
     wgrad(dir.path(), "train --resume --out killed").ends_with(0);
     assert_equal(&run("whole"), &run("killed"));
 }

@@ -1,11 +1,16 @@
-//! Convolution and its gradients on `conv`, `conv_pack`, `conv_weight` and `reduce_splits`.
+//! Convolution and its gradient by the input, on `conv` or `conv_lanes` with `conv_pack`.
+
+mod phases;
+mod weight;
+
+pub use weight::backward_weight;
 
 use super::activation::{runtime_epilogue, with_epilogue, with_runtime_epilogue};
-use super::reduce::add_splits;
-use super::{Dim, Kernel};
+use super::{Dim, Kernel, LIGHT};
 use crate::Result;
-use crate::graph::{Conv2d, Conv2dBackwardData, Conv2dBackwardWeight, Node};
+use crate::graph::{Conv2d, Conv2dBackwardData, Node};
 use crate::plan::{Lowering, Operand};
+use phases::{Phase, phases};
 
 /// Output positions of an invocation at most, and the positions that weight gradients take at a time.
 const ROWS: usize = 2;
@@ -50,9 +55,6 @@ struct Tile {
 /// The most multiplications of vectors in an unrolled loop body: more would not fit into an instruction cache.
 const BODY: usize = 320;
 
-/// Below so many operations a layer gets kernels that compile in half the time and run a little slower.
-pub const LIGHT: u64 = 1 << 27;
-
 impl Tile {
     fn new(lanes: Option<u32>, direct: &Direct) -> Self {
         let (outputs, output) = (direct.outputs, direct.output);
@@ -80,11 +82,6 @@ impl Tile {
     fn padded(&self, s: usize) -> usize {
         (self.tap_rows * s.max(1) * self.kt).next_multiple_of(4)
     }
-}
-
-/// Filter rows of an iteration of a weight gradient: all, where there are at most 25 taps.
-fn weight_tap_rows(r: usize, s: usize) -> usize {
-    if r * s <= 25 { r } else { 1 }
 }
 
 /// The most numbers, of those that `tile` allows, in vectors of which all of these extents are whole.
@@ -125,8 +122,7 @@ pub fn forward(ctx: &mut Lowering, node: &Node, conv: &Conv2d) -> Result<()> {
     direct.launch(ctx, node, packed, bias, format!("x {x:?}, w {w:?} -> {y:?}"))
 }
 
-/// Each phase of the output (its position modulo the stride) sees every `stride / gcd`-th tap: a dense convolution with
-/// stride 1 of the gradient with those taps, flipped.
+/// One launch for each phase, see [`phases`].
 pub fn backward_data(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardData) -> Result<()> {
     let (dy, w) = (ctx.shape(node.inputs[0]), ctx.shape(node.inputs[1]));
     let conv = &back.conv;
@@ -156,42 +152,6 @@ pub fn backward_data(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardData)
         }
     }
     Ok(())
-}
-
-/// One axis of a phase.
-struct Phase {
-    /// Positions of the input: `offset + i * stride` for `i < count`.
-    offset: usize,
-    count: usize,
-    /// Taps `first + t * step` reach them, at distances of `dilation` in the gradient.
-    first: usize,
-    step: usize,
-    taps: usize,
-    dilation: usize,
-    padding: i64,
-}
-
-fn phases(conv: &Conv2d, axis: usize, kernel: usize, extent: usize) -> Vec<Phase> {
-    let [stride, padding, dilation] = [conv.stride[axis], conv.padding[axis], conv.dilation[axis]];
-    let step = stride / gcd(stride, dilation);
-    let distance = dilation / gcd(stride, dilation);
-    (0..stride.min(extent))
-        .map(|offset| {
-            let first = (0..kernel.min(step)).find(|r| (offset + padding) % stride == (r * dilation) % stride);
-            let taps = first.map_or(0, |first| (kernel - first).div_ceil(step));
-            let first = first.unwrap_or(0);
-            // Input offset + i * stride meets tap first + t * step at output (offset + padding - first * dilation) /
-            // stride + i - t * distance. Flipped, tap t' = taps - 1 - t reads at i + t' * distance - pad.
-            let shift = (offset + padding) as i64 - (first * dilation) as i64;
-            let pad = (taps.max(1) as i64 - 1) * distance as i64 - shift.div_euclid(stride as i64);
-            let count = (extent - offset).div_ceil(stride);
-            Phase { offset, count, first, step, taps, dilation: distance, padding: pad }
-        })
-        .collect()
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 impl Direct {
@@ -370,139 +330,6 @@ impl Direct {
                     .define("load_mask", format!("return vec4<f32>({});", reads.join(", ")))
                     .define("store", writes.join(" "))
             }
-        }
-    }
-}
-
-pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWeight) -> Result<()> {
-    let (x, dy) = (ctx.shape(node.inputs[0]), ctx.shape(node.inputs[1]));
-    let (conv, w) = (&back.conv, &back.weight);
-    let outputs = w[0] / conv.groups;
-    let [r, s] = [w[2], w[3]];
-    let taps_h = weight_tap_rows(r, s);
-    let blocks = r / taps_h;
-    let span_w = span(COLS, conv.stride[1], s, conv.dilation[1]);
-    let lanes = ctx.target.lanes.map(|lanes| lanes as usize);
-    let flops = 2 * (w.iter().product::<usize>() * dy[0] * dy[2]) as u64 * dy[3] as u64;
-    let light = flops < LIGHT;
-    // Output channels of an invocation or workgroup, and its input channels.
-    let (kt, ct) = match lanes {
-        Some(lanes) => {
-            let per_lane = if outputs > lanes { 2 } else { 1 };
-            (lanes * per_lane, (if light { 50 } else { 100 } / (taps_h * s * per_lane)).clamp(1, 4).min(w[1]))
-        }
-        None => (4, 1),
-    };
-    let (tiles, channel_tiles) = (outputs.div_ceil(kt), w[1].div_ceil(ct));
-    let units = conv.groups * tiles * channel_tiles * blocks;
-    let weights: usize = w.iter().product();
-
-    // Enough splits to keep the adapter busy, not so many that adding them up dominates; and never so few that an
-    // invocation loops more than some drivers allow (65,535 iterations).
-    let rows = dy[0] * dy[2];
-    let blocks_w = dy[3].div_ceil(COLS);
-    let busy = ctx.target.busy() as usize / lanes.map_or(1, |lanes| 2 * lanes);
-    let wanted = busy.div_ceil(units).min((16 << 20) / (4 * weights)).max(1);
-    let rows_per_split = rows.div_ceil(wanted).min((32_768 / blocks_w).max(1));
-    let splits = rows.div_ceil(rows_per_split);
-    let total = (units * splits) as u64;
-
-    let (kernel, own) = match lanes {
-        Some(lanes) => {
-            let window = ct * taps_h * span_w;
-            let own = vec![
-                ("KL", kt / lanes),
-                ("CT", ct),
-                ("WINDOW", window),
-                ("LOADS", window.div_ceil(lanes)),
-                ("TILE", taps_h * s * ct * kt / lanes),
-            ];
-            let kernel = Kernel::new("conv_weight_lanes").define("LANES", format!("{lanes}u"));
-            let kernel = match dy[3] % 4 {
-                0 => kernel.define("DY", "vec4<f32>").define("load_dy", "return dy[at / 4];"),
-                2 => kernel.define("DY", "vec2<f32>").define(
-                    "load_dy",
-                    "let more = room > 2; return vec4<f32>(dy[at / 2], select(vec2<f32>(0.0), dy[select(0, at / 2 + 1, more)], more));",
-                ),
-                _ => kernel,
-            };
-            (kernel, own)
-        }
-        None => {
-            let own = vec![("COLS", COLS), ("KT", kt), ("KV", kt / 4), ("TILE", taps_h * s * kt / 4)];
-            (Kernel::new("conv_weight").define("EDGE", outputs < kt), own)
-        }
-    };
-    let kernel = [
-        ("TAP_ROWS", taps_h),
-        ("TAP_COLS", s),
-        ("STRIDE_W", conv.stride[1]),
-        ("DILATION_H", conv.dilation[0]),
-        ("DILATION_W", conv.dilation[1]),
-        ("SPAN_W", span_w),
-    ]
-    .into_iter()
-    .chain(own)
-    .fold(kernel.define("BIAS", back.bias), |kernel, (name, value)| kernel.define(name, value));
-    let mut dims = vec![i(x[0]), i(conv.groups), i(w[1]), i(x[2]), i(x[3]), i(outputs), i(tiles)];
-    if lanes.is_some() {
-        dims.push(i(channel_tiles));
-    }
-    dims.extend([dy[2], dy[3], conv.stride[0], r, blocks, conv.padding[0], conv.padding[1], rows_per_split].map(i));
-    dims.push(if lanes.is_some() { i(total as usize) } else { Dim::U(total as u32) });
-    let note = format!("x {x:?}, dy {dy:?} -> {w:?}, {splits} splits");
-    let bias = node.outputs.get(1).map_or(Operand::Null, |&bias| Operand::Value(bias));
-    let results = [(Operand::Value(node.outputs[0]), weights), (bias, if back.bias { w[0] } else { 0 })];
-    add_splits(ctx, splits, results, |ctx, [dw, db]| {
-        let operands = [Operand::Value(node.inputs[0]), Operand::Value(node.inputs[1]), dw, db];
-        let launch = match lanes {
-            Some(_) => ctx.launch_groups(kernel, &dims, &operands, total)?,
-            None => ctx.launch(kernel, &dims, &operands, total)?,
-        };
-        launch.cost(flops, note);
-        Ok(())
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Every pair of input position and tap that a convolution joins is met by exactly one phase, at the right output.
-    #[test]
-    fn phases_cover_the_convolution() {
-        for (stride, padding, dilation, kernel, extent) in [
-            (1, 0, 1, 3, 7),
-            (2, 1, 1, 3, 8),
-            (3, 0, 1, 2, 10),
-            (2, 2, 2, 3, 9),
-            (4, 2, 1, 11, 21),
-            (3, 1, 2, 3, 12),
-            (5, 0, 1, 1, 3),
-        ] {
-            let conv = Conv2d { stride: [stride; 2], padding: [padding; 2], dilation: [dilation; 2], groups: 1 };
-            let mut met = vec![];
-            for phase in phases(&conv, 0, kernel, extent) {
-                for position in 0..phase.count {
-                    for flipped in 0..phase.taps {
-                        let output = (position + flipped * phase.dilation) as i64 - phase.padding;
-                        let tap = phase.first + phase.step * (phase.taps - 1 - flipped);
-                        met.push((phase.offset + position * stride, tap, output));
-                    }
-                }
-            }
-            let mut expected = vec![];
-            for input in 0..extent {
-                for tap in 0..kernel {
-                    let scaled = (input + padding) as i64 - (tap * dilation) as i64;
-                    if scaled.rem_euclid(stride as i64) == 0 {
-                        expected.push((input, tap, scaled / stride as i64));
-                    }
-                }
-            }
-            met.sort_unstable();
-            expected.sort_unstable();
-            assert_eq!(met, expected, "stride {stride} padding {padding} dilation {dilation} kernel {kernel}");
         }
     }
 }

@@ -1,0 +1,103 @@
+//! Gradients of a convolution by weight and bias, on `conv_weight` or `conv_weight_lanes` with `reduce_splits`.
+
+use super::{COLS, i, span};
+use crate::Result;
+use crate::graph::{Conv2dBackwardWeight, Node};
+use crate::kernels::reduce::add_splits;
+use crate::kernels::{Dim, Kernel, LIGHT};
+use crate::plan::{Lowering, Operand};
+
+/// Filter rows of an iteration of a weight gradient: all, where there are at most 25 taps.
+fn weight_tap_rows(r: usize, s: usize) -> usize {
+    if r * s <= 25 { r } else { 1 }
+}
+
+pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWeight) -> Result<()> {
+    let (x, dy) = (ctx.shape(node.inputs[0]), ctx.shape(node.inputs[1]));
+    let (conv, w) = (&back.conv, &back.weight);
+    let outputs = w[0] / conv.groups;
+    let [r, s] = [w[2], w[3]];
+    let taps_h = weight_tap_rows(r, s);
+    let blocks = r / taps_h;
+    let span_w = span(COLS, conv.stride[1], s, conv.dilation[1]);
+    let lanes = ctx.target.lanes.map(|lanes| lanes as usize);
+    let flops = 2 * (w.iter().product::<usize>() * dy[0] * dy[2]) as u64 * dy[3] as u64;
+    let light = flops < LIGHT;
+    // Output channels of an invocation or workgroup, and its input channels.
+    let (kt, ct) = match lanes {
+        Some(lanes) => {
+            let per_lane = if outputs > lanes { 2 } else { 1 };
+            (lanes * per_lane, (if light { 50 } else { 100 } / (taps_h * s * per_lane)).clamp(1, 4).min(w[1]))
+        }
+        None => (4, 1),
+    };
+    let (tiles, channel_tiles) = (outputs.div_ceil(kt), w[1].div_ceil(ct));
+    let units = conv.groups * tiles * channel_tiles * blocks;
+    let weights: usize = w.iter().product();
+
+    // Enough splits to keep the adapter busy, not so many that adding them up dominates; and never so few that an
+    // invocation loops more than some drivers allow (65,535 iterations).
+    let rows = dy[0] * dy[2];
+    let blocks_w = dy[3].div_ceil(COLS);
+    let busy = ctx.target.busy() as usize / lanes.map_or(1, |lanes| 2 * lanes);
+    let wanted = busy.div_ceil(units).min((16 << 20) / (4 * weights)).max(1);
+    let rows_per_split = rows.div_ceil(wanted).min((32_768 / blocks_w).max(1));
+    let splits = rows.div_ceil(rows_per_split);
+    let total = (units * splits) as u64;
+
+    let (kernel, own) = match lanes {
+        Some(lanes) => {
+            let window = ct * taps_h * span_w;
+            let own = vec![
+                ("KL", kt / lanes),
+                ("CT", ct),
+                ("WINDOW", window),
+                ("LOADS", window.div_ceil(lanes)),
+                ("TILE", taps_h * s * ct * kt / lanes),
+            ];
+            let kernel = Kernel::new("conv_weight_lanes").define("LANES", format!("{lanes}u"));
+            let kernel = match dy[3] % 4 {
+                0 => kernel.define("DY", "vec4<f32>").define("load_dy", "return dy[at / 4];"),
+                2 => kernel.define("DY", "vec2<f32>").define(
+                    "load_dy",
+                    "let more = room > 2; return vec4<f32>(dy[at / 2], select(vec2<f32>(0.0), dy[select(0, at / 2 + 1, more)], more));",
+                ),
+                _ => kernel,
+            };
+            (kernel, own)
+        }
+        None => {
+            let own = vec![("COLS", COLS), ("KT", kt), ("KV", kt / 4), ("TILE", taps_h * s * kt / 4)];
+            (Kernel::new("conv_weight").define("EDGE", outputs < kt), own)
+        }
+    };
+    let kernel = [
+        ("TAP_ROWS", taps_h),
+        ("TAP_COLS", s),
+        ("STRIDE_W", conv.stride[1]),
+        ("DILATION_H", conv.dilation[0]),
+        ("DILATION_W", conv.dilation[1]),
+        ("SPAN_W", span_w),
+    ]
+    .into_iter()
+    .chain(own)
+    .fold(kernel.define("BIAS", back.bias), |kernel, (name, value)| kernel.define(name, value));
+    let mut dims = vec![i(x[0]), i(conv.groups), i(w[1]), i(x[2]), i(x[3]), i(outputs), i(tiles)];
+    if lanes.is_some() {
+        dims.push(i(channel_tiles));
+    }
+    dims.extend([dy[2], dy[3], conv.stride[0], r, blocks, conv.padding[0], conv.padding[1], rows_per_split].map(i));
+    dims.push(if lanes.is_some() { i(total as usize) } else { Dim::U(total as u32) });
+    let note = format!("x {x:?}, dy {dy:?} -> {w:?}, {splits} splits");
+    let bias = node.outputs.get(1).map_or(Operand::Null, |&bias| Operand::Value(bias));
+    let results = [(Operand::Value(node.outputs[0]), weights), (bias, if back.bias { w[0] } else { 0 })];
+    add_splits(ctx, splits, results, |ctx, [dw, db]| {
+        let operands = [Operand::Value(node.inputs[0]), Operand::Value(node.inputs[1]), dw, db];
+        let launch = match lanes {
+            Some(_) => ctx.launch_groups(kernel, &dims, &operands, total)?,
+            None => ctx.launch(kernel, &dims, &operands, total)?,
+        };
+        launch.cost(flops, note);
+        Ok(())
+    })
+}
