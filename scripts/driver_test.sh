@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-export WGRAD_DRIVER_ROOT="$tmp/root" STUB_LOG="$tmp/log"
+export WGRAD_DRIVER_ROOT="$tmp/fake" STUB_LOG="$tmp/log"
 unset VK_DRIVER_FILES VK_ICD_FILENAMES VK_ADD_DRIVER_FILES WGPU_BACKEND LD_LIBRARY_PATH XDG_DATA_DIRS
 failed=0
 
@@ -20,20 +20,20 @@ stub_apt() { # stub_apt EXIT_STATUS: logs its words; a good install leaves a dri
     export STUB_APT="$1" STUB_INSTALLS="$tmp/add_vulkan"
 }
 new_machine() { # new_machine UID [OS]: neither driver nor package manager
-    rm -rf "${tmp:?}/root" "${tmp:?}/bin"
-    mkdir -p "$tmp/root/usr/lib" "$tmp/root/usr/share/vulkan/icd.d" "$tmp/bin"
+    rm -rf "${tmp:?}/fake" "${tmp:?}/bin"
+    mkdir -p "$tmp/fake/usr/lib" "$tmp/fake/usr/share/vulkan/icd.d" "$tmp/bin"
     for tool in sh env sed grep tr touch; do ln -s "$(command -v $tool)" "$tmp/bin/$tool"; done
     stub id "echo $1"
     stub uname "echo ${2:-Linux}"
     stub ldconfig :
     : >"$tmp/log"
 }
-lib() { touch "$tmp/root/usr/lib/$1"; }
+lib() { touch "$tmp/fake/usr/lib/$1"; }
 manifest() { # manifest PATH LIBRARY
-    mkdir -p "$(dirname "$tmp/root$1")"
-    printf '{\n  "ICD": {\n    "library_path": "%s"\n  }\n}\n' "$2" >"$tmp/root$1"
+    mkdir -p "$(dirname "$tmp/fake$1")"
+    printf '{\n  "ICD": {\n    "library_path": "%s"\n  }\n}\n' "$2" >"$tmp/fake$1"
 }
-gl() { lib libEGL.so.1 && mkdir "$tmp/root/usr/lib/dri" && lib dri/swrast_dri.so; }
+gl() { lib libEGL.so.1 && mkdir "$tmp/fake/usr/lib/dri" && lib dri/swrast_dri.so; }
 expect() { # expect WHAT EXIT_STATUS MESSAGE LOG: substrings; an empty LOG means that no command was run
     got=0
     PATH="$tmp/bin" /bin/sh driver.sh >"$tmp/out" 2>"$tmp/err" </dev/null || got=$?
@@ -52,8 +52,8 @@ expect() { # expect WHAT EXIT_STATUS MESSAGE LOG: substrings; an empty LOG means
 
 cat >"$tmp/add_vulkan" <<END
 #!/bin/sh
-echo '{"ICD": {"library_path": "/usr/lib/libvulkan_lvp.so"}}' >"$tmp/root/usr/share/vulkan/icd.d/lvp.json"
-touch "$tmp/root/usr/lib/libvulkan_lvp.so" "$tmp/root/usr/lib/libvulkan.so.1"
+echo '{"ICD": {"library_path": "/usr/lib/libvulkan_lvp.so"}}' >"$tmp/fake/usr/share/vulkan/icd.d/lvp.json"
+touch "$tmp/fake/usr/lib/libvulkan_lvp.so" "$tmp/fake/usr/lib/libvulkan.so.1"
 END
 chmod +x "$tmp/add_vulkan"
 command='apt-get update && apt-get install -y --no-install-recommends mesa-vulkan-drivers libvulkan1'
@@ -65,7 +65,7 @@ expect 'driver by path' 0 'nothing to install' ''
 new_machine 0; stub_apt 0; manifest /etc/vulkan/icd.d/nvidia.json libGLX_nvidia.so.0
 stub ldconfig 'echo "	libGLX_nvidia.so.0 (libc6,x86-64) => /x"; echo "	libvulkan.so.1 (libc6,x86-64) => /y"'
 expect 'driver by name, through ldconfig' 0 '(nvidia.json)' ''
-new_machine 0; stub_apt 0; manifest /opt/own/here.json ./libown.so; touch "$tmp/root/opt/own/libown.so"; lib libvulkan.so.1
+new_machine 0; stub_apt 0; manifest /opt/own/here.json ./libown.so; touch "$tmp/fake/opt/own/libown.so"; lib libvulkan.so.1
 export VK_DRIVER_FILES=/nowhere.json:/opt/own/here.json
 expect 'driver by VK_DRIVER_FILES, relative to its manifest' 0 '(here.json)' ''
 export VK_DRIVER_FILES=/nowhere.json
@@ -81,7 +81,7 @@ new_machine 0; stub_apt 0
 expect 'root installs' 0 'installing' "$log_install"
 new_machine 0; stub_apt 0; manifest /usr/share/vulkan/icd.d/gone.json /usr/lib/libgone.so; lib libvulkan.so.1
 expect 'a manifest without its library does not count' 0 'installing' "$log_install"
-new_machine 0; stub_apt 0; "$tmp/add_vulkan"; rm "$tmp/root/usr/lib/libvulkan.so.1"
+new_machine 0; stub_apt 0; "$tmp/add_vulkan"; rm "$tmp/fake/usr/lib/libvulkan.so.1"
 expect 'only the loader is missing' 0 'installing' 'recommends libvulkan1'
 new_machine 1000; stub_apt 0; stub sudo 'echo "sudo $*" >>"$STUB_LOG"; [ "$1" = -n ] && shift; exec "$@"'; stub true :
 expect 'a user with sudo installs' 0 'installing' 'sudo env DEBIAN_FRONTEND=noninteractive apt-get'
@@ -104,7 +104,7 @@ expect 'GL is asked for and there' 0 'nothing to install' ''
 new_machine 0; stub_apt 0
 expect 'GL is asked for and not there' 0 'installing' "$log_install"
 unset WGPU_BACKEND
-new_machine 0; stub_apt 0; gl; mkdir "$tmp/root/dev"; touch "$tmp/root/dev/nvidiactl"
+new_machine 0; stub_apt 0; gl; mkdir "$tmp/fake/dev"; touch "$tmp/fake/dev/nvidiactl"
 expect 'NVIDIA card without Vulkan, GL' 0 'nothing installed' ''
 new_machine 0; stub dnf 'echo dnf >>"$STUB_LOG"'
 expect 'Fedora' 1 'dnf install mesa-vulkan-drivers vulkan-loader' ''
