@@ -23,13 +23,14 @@ bench: driver ## run the benchmarks
 	$(CARGO) bench --locked
 
 doc: ## build the API documentation; a warning is an error
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps
 
 # In the release profile too, so that build scripts and macros are built once for lint and test.
-lint: ## check format and lints; a warning is an error
+lint: ## check format, lints and documentation; a warning is an error
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	$(CARGO) clippy --release --locked --no-default-features --lib -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps
 
 driver: ## see to it that there is a Vulkan driver (Debian: install one where none is)
 	@sh scripts/driver.sh

@@ -36,7 +36,7 @@
 //! gpu       pipelines, buffers, submits, readback
 //! ```
 //!
-//! [`train`], [`data`] and [`io`] stand beside it and use it; [`reference`] computes any graph in f64 on the processor,
+//! [`train`], [`data`] and [`io`] stand beside it and use it; [`mod@reference`] computes any graph in f64 on the processor,
 //! and [`selftest`] holds an adapter against it.
 
 #![warn(missing_docs)]
@@ -65,3 +65,8 @@ pub mod prelude {
     pub use crate::train::{Adam, AdamW, Report, Schedule, Settings, Sgd, Trainer};
     pub use crate::{Error, Result};
 }
+
+/// The README's example compiles.
+#[cfg(all(doctest, feature = "reports"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,6 +1,6 @@
 //! How long each dispatch takes, by the adapter's own clock.
 
-use super::{Executable, Gpu, Memory, Runner, Staging};
+use super::{Executable, Gpu, Runner, Staging};
 use crate::{Error, Result};
 
 /// The time of one dispatch.
@@ -54,7 +54,6 @@ pub(crate) async fn timings(gpu: &Gpu, executable: &Executable) -> Result<Vec<Ti
 impl Runner {
     /// The time of each dispatch of the plan, in its order; an error where the adapter has no timestamps.
     pub async fn timings(&self) -> Result<Vec<Timing>> {
-        let (gpu, _memory, executable): (&Gpu, &Memory, &Executable) = self.parts();
-        timings(gpu, executable).await
+        timings(&self.gpu, &self.executable).await
     }
 }

@@ -37,10 +37,10 @@ impl StepNumbers {
 
 /// A plan with memory of its own.
 pub struct Runner {
-    gpu: Gpu,
+    pub(super) gpu: Gpu,
     plan: Plan,
     memory: Memory,
-    executable: Executable,
+    pub(super) executable: Executable,
     staging: Staging,
 }
 
@@ -59,11 +59,6 @@ impl Runner {
     /// The plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
-    }
-
-    /// The number of dispatches, with everything needed to time them.
-    pub(super) fn parts(&self) -> (&Gpu, &Memory, &Executable) {
-        (&self.gpu, &self.memory, &self.executable)
     }
 
     /// Sets an input or parameter from its bytes.

@@ -79,8 +79,6 @@ pub struct Dispatch {
     pub dims_offset: u64,
     /// Bindings 1, 2, ... of group 0.
     pub bindings: Vec<Region>,
-    /// Whether the shader reads the step numbers (group 1).
-    pub steps: bool,
     /// Bytes that it reads and writes if each operand is touched once.
     pub bytes: u64,
 }
@@ -131,8 +129,7 @@ impl Plan {
             dims.resize(dims.len().next_multiple_of(ALIGNMENT as usize), 0);
             let bindings = placement.bindings(&launch, target)?;
             let bytes = bindings.iter().filter(|region| region.role != Role::Null).map(|region| region.size).sum();
-            let steps = crate::kernels::source(launch.kernel.name).contains("@group(1)");
-            dispatches.push(Dispatch { launch, dims_offset, bindings, steps, bytes });
+            dispatches.push(Dispatch { launch, dims_offset, bindings, bytes });
         }
         buffers.insert(Role::Dimensions(program.name.clone()), dims.len().max(ALIGNMENT as usize) as u64);
         if let Some((role, need)) = buffers.iter().find(|(_, bytes)| **bytes > target.max_buffer) {
@@ -153,7 +150,7 @@ impl Plan {
         self.dispatches.iter().map(|dispatch| dispatch.launch.flops).sum()
     }
 
-    /// The kernels, each once, with the dimensions to bake in where the target asks for it.
+    /// The kernels in the order in which they run; layers that share one name it again.
     pub fn kernels(&self) -> impl Iterator<Item = &Kernel> {
         self.dispatches.iter().map(|dispatch| &dispatch.launch.kernel)
     }
