@@ -14,6 +14,7 @@ mod feeds;
 mod length;
 mod loss;
 mod matmul;
+pub mod philox;
 mod pool;
 mod reduce;
 mod softmax;
