@@ -6,8 +6,10 @@
 
 mod activation;
 mod assemble;
+mod batch_norm;
 mod conv;
 mod cross_entropy;
+mod dropout;
 mod elementwise;
 mod fold;
 mod gather;
@@ -77,6 +79,11 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("adam", include_str!("../../shaders/adam.wgsl")),
     ("avg_pool", include_str!("../../shaders/avg_pool.wgsl")),
     ("avg_pool_backward", include_str!("../../shaders/avg_pool_backward.wgsl")),
+    ("batch_norm", include_str!("../../shaders/batch_norm.wgsl")),
+    ("batch_norm_backward", include_str!("../../shaders/batch_norm_backward.wgsl")),
+    ("batch_norm_merge", include_str!("../../shaders/batch_norm_merge.wgsl")),
+    ("batch_norm_moments", include_str!("../../shaders/batch_norm_moments.wgsl")),
+    ("batch_norm_sums", include_str!("../../shaders/batch_norm_sums.wgsl")),
     ("broadcast", include_str!("../../shaders/broadcast.wgsl")),
     ("conv", include_str!("../../shaders/conv.wgsl")),
     ("conv_lanes", include_str!("../../shaders/conv_lanes.wgsl")),
@@ -84,6 +91,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("conv_weight", include_str!("../../shaders/conv_weight.wgsl")),
     ("conv_weight_lanes", include_str!("../../shaders/conv_weight_lanes.wgsl")),
     ("cross_entropy", include_str!("../../shaders/cross_entropy.wgsl")),
+    ("dropout", include_str!("../../shaders/dropout.wgsl")),
     ("elementwise", include_str!("../../shaders/elementwise.wgsl")),
     ("fill", include_str!("../../shaders/fill.wgsl")),
     ("gather", include_str!("../../shaders/gather.wgsl")),
@@ -126,5 +134,8 @@ pub(crate) fn lower(ctx: &mut Lowering, node: &Node) -> Result<()> {
         Op::SoftmaxBackward(softmax) => softmax::backward(ctx, node, softmax),
         Op::CrossEntropy(loss) => cross_entropy::forward(ctx, node, loss),
         Op::CrossEntropyGrad(_) => cross_entropy::backward(ctx, node),
+        Op::BatchNorm(norm) => batch_norm::forward(ctx, node, norm),
+        Op::BatchNormBackward(back) => batch_norm::backward(ctx, node, back),
+        Op::Dropout(dropout) => dropout::lower(ctx, node, dropout),
     }
 }

@@ -23,6 +23,7 @@ pub fn reduction_length(graph: &Graph, node: &Node) -> usize {
         (Op::Softmax(op) | Op::SoftmaxBackward(op), x, _) => x.get(op.axis).copied().unwrap_or(1),
         (Op::CrossEntropy(_), &[n, c], _) => n + c,
         (Op::CrossEntropyGrad(_), &[_, c], _) => c,
+        (Op::BatchNorm(_) | Op::BatchNormBackward(_), &[n, _, ref rest @ ..], _) => n * product(rest),
         _ => 1,
     };
     length.max(1)

@@ -481,6 +481,23 @@ def loss_cases(ops):
                 lambda input, target: F.mse_loss(input, target))  # fmt: skip
 
 
+def normalisation_cases(ops):
+    for note, shape, training, eps in (
+        ("", (3, 4, 5, 3), True, 2**-17), ("whole vectors", (2, 3, 4, 4), True, 2**-10),
+        ("2d", (9, 5), True, 2**-17), ("inference", (2, 3, 3, 4), False, 2**-17),
+    ):  # fmt: skip
+        ops.begin("batch_norm", note)
+        c = shape[1]
+        inputs = {"input": ops.rand(*shape), "weight": ops.rand(c), "bias": ops.rand(c)}
+        mean, var = ops.rand(c), ops.rand(c) ** 2 + 0.5
+
+        def f(input, weight, bias, training=training, eps=eps, mean=mean, var=var):
+            return F.batch_norm(input, mean.clone(), var.clone(), weight, bias, training, 0.1, eps)
+
+        attrs = {"training": training, "eps": eps, "mean": tensor(mean), "var": tensor(var)}
+        ops.add("batch_norm", attrs, inputs, f)
+
+
 def reduce_cases(ops):
     for op, f in (("sum", torch.sum), ("mean", torch.mean)):
         for shape, axes in (
@@ -500,6 +517,7 @@ def make_ops(out):
     dense_cases(ops)
     pointwise_cases(ops)
     loss_cases(ops)
+    normalisation_cases(ops)
     reduce_cases(ops)
     write_json(out / "ops.json", ops.cases, 9)
     assert (out / "ops.json").stat().st_size < 400_000
