@@ -50,6 +50,10 @@ pub enum Op {
     CrossEntropy(CrossEntropy),
     /// Its gradient.
     CrossEntropyGrad(CrossEntropyGrad),
+    /// Mean binary cross-entropy of logits, and the number of correct rows.
+    BinaryCrossEntropy(BinaryCrossEntropy),
+    /// Its gradient.
+    BinaryCrossEntropyGrad(BinaryCrossEntropyGrad),
 }
 
 /// What fusion appends to a node: its result is passed through these before it is stored, in this order.
@@ -97,6 +101,8 @@ impl Op {
             Self::SoftmaxBackward(softmax) => softmax.backward_name(),
             Self::CrossEntropy(_) => "cross_entropy",
             Self::CrossEntropyGrad(_) => "cross_entropy_grad",
+            Self::BinaryCrossEntropy(_) => "bce_with_logits",
+            Self::BinaryCrossEntropyGrad(_) => "bce_with_logits_grad",
         }
     }
 
@@ -114,8 +120,13 @@ impl Op {
             Self::Conv2dBackwardData(_) | Self::Conv2dBackwardWeight(_) => (2, 2, true),
             Self::UnaryBackward(_) | Self::SoftmaxBackward(_) | Self::Binary(_) => (2, 2, true),
             Self::Pool2dBackward(back) if back.pool.average => (1, 1, true),
-            Self::Pool2dBackward(_) | Self::CrossEntropy(_) => (2, 2, false),
-            Self::CrossEntropyGrad(_) => (3, 3, false),
+            Self::Pool2dBackward(_) => (2, 2, false),
+            Self::CrossEntropy(loss) => (loss.operands(), loss.operands(), false),
+            Self::CrossEntropyGrad(CrossEntropyGrad(loss)) => (loss.operands() + 1, loss.operands() + 1, false),
+            Self::BinaryCrossEntropy(loss) => (loss.operands(), loss.operands(), true),
+            Self::BinaryCrossEntropyGrad(BinaryCrossEntropyGrad(loss)) => {
+                (loss.operands() + 1, loss.operands() + 1, true)
+            }
             Self::Reshape(_) => (1, 1, false),
             _ => (1, 1, true),
         }
@@ -154,6 +165,8 @@ impl Op {
             Self::Softmax(softmax) => softmax.infer(inputs),
             Self::CrossEntropy(loss) => loss.infer(inputs),
             Self::CrossEntropyGrad(grad) => grad.infer(inputs),
+            Self::BinaryCrossEntropy(loss) => loss.infer(inputs),
+            Self::BinaryCrossEntropyGrad(grad) => grad.infer(inputs),
         }
     }
 
@@ -176,7 +189,8 @@ impl Op {
             Self::Reduce(reduce) => reduce.gradient(graph, node, grad),
             Self::Reshape(_) => layout::gradient(graph, node, grad),
             Self::Softmax(softmax) => softmax.gradient(graph, node, grad),
-            Self::CrossEntropy(loss) => loss.gradient(graph, node, grad),
+            Self::CrossEntropy(loss) => loss.gradient(graph, node, grad, needs),
+            Self::BinaryCrossEntropy(loss) => loss.gradient(graph, node, grad, needs),
             _ => Err(Error::shape(&*node.layer, format!("{} has no gradient", self.name()))),
         }
     }

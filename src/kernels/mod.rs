@@ -7,10 +7,10 @@
 mod activation;
 mod assemble;
 mod conv;
-mod cross_entropy;
 mod elementwise;
 mod fold;
 mod gather;
+mod loss;
 mod matmul;
 mod pool;
 mod reduce;
@@ -19,6 +19,7 @@ mod update;
 
 pub use assemble::assemble;
 pub(crate) use elementwise::copy;
+pub(crate) use loss::record as lower_record;
 pub(crate) use update::lower as lower_update;
 
 use crate::Result;
@@ -77,6 +78,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("adam", include_str!("../../shaders/adam.wgsl")),
     ("avg_pool", include_str!("../../shaders/avg_pool.wgsl")),
     ("avg_pool_backward", include_str!("../../shaders/avg_pool_backward.wgsl")),
+    ("bce", include_str!("../../shaders/bce.wgsl")),
     ("broadcast", include_str!("../../shaders/broadcast.wgsl")),
     ("conv", include_str!("../../shaders/conv.wgsl")),
     ("conv_lanes", include_str!("../../shaders/conv_lanes.wgsl")),
@@ -87,12 +89,14 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("elementwise", include_str!("../../shaders/elementwise.wgsl")),
     ("fill", include_str!("../../shaders/fill.wgsl")),
     ("gather", include_str!("../../shaders/gather.wgsl")),
+    ("loss_shares", include_str!("../../shaders/loss_shares.wgsl")),
     ("loss_sum", include_str!("../../shaders/loss_sum.wgsl")),
     ("matmul", include_str!("../../shaders/matmul.wgsl")),
     ("matmul_lanes", include_str!("../../shaders/matmul_lanes.wgsl")),
     ("max_pool", include_str!("../../shaders/max_pool.wgsl")),
     ("max_pool_backward", include_str!("../../shaders/max_pool_backward.wgsl")),
     ("max_pool_windows", include_str!("../../shaders/max_pool_windows.wgsl")),
+    ("record", include_str!("../../shaders/record.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("reduce_splits", include_str!("../../shaders/reduce_splits.wgsl")),
     ("sgd", include_str!("../../shaders/sgd.wgsl")),
@@ -124,7 +128,9 @@ pub(crate) fn lower(ctx: &mut Lowering, node: &Node) -> Result<()> {
         Op::Reduce(reduce) => reduce::lower(ctx, node, reduce),
         Op::Softmax(softmax) => softmax::forward(ctx, node, softmax),
         Op::SoftmaxBackward(softmax) => softmax::backward(ctx, node, softmax),
-        Op::CrossEntropy(loss) => cross_entropy::forward(ctx, node, loss),
-        Op::CrossEntropyGrad(_) => cross_entropy::backward(ctx, node),
+        Op::CrossEntropy(op) => loss::cross_entropy(ctx, node, op),
+        Op::CrossEntropyGrad(grad) => loss::cross_entropy_grad(ctx, node, grad),
+        Op::BinaryCrossEntropy(op) => loss::bce(ctx, node, op),
+        Op::BinaryCrossEntropyGrad(grad) => loss::bce_grad(ctx, node, &grad.0),
     }
 }

@@ -69,7 +69,7 @@ fn forward(
 /// The program of a training step.
 pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Program> {
     let (mut graph, logits, labels) = forward(model, dataset, "train", &dataset.train, settings.batch_size)?;
-    let (loss, _) = graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
+    let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
     let parameters: Vec<Value> = graph.parameters().map(|(_, value)| value).collect();
     let derived = differentiate(&graph, loss, &parameters)?;
     let pairs = parameters.into_iter().zip(derived.grads);
@@ -77,7 +77,7 @@ pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -
     let mut program = Program::new("training step", derived.graph, &[]);
     program.gradients = gradients;
     program.optimizer = Some(settings.optimizer);
-    program.record = Record::Loss;
+    program.record = Record::Loss { loss, hits };
     Ok(program)
 }
 
@@ -97,9 +97,9 @@ impl RunPlan {
     pub fn new(model: &Model, dataset: &Dataset, settings: &Settings, target: &Target) -> Result<Self> {
         let train = Plan::new(&training_program(model, dataset, settings)?, target)?;
         let (mut graph, logits, labels) = forward(model, dataset, "test", &dataset.test, settings.batch_size)?;
-        graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
+        let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
         let mut program = Program::new("evaluation step", graph, &[logits]);
-        program.record = Record::Loss;
+        program.record = Record::Loss { loss, hits };
         let eval = Plan::new(&program, target)?;
 
         let mut buffers = shared_buffers([&train, &eval]);
