@@ -46,7 +46,7 @@ fn drop_unread(program: &mut Program) {
     let mut kept = Vec::new();
     for node in std::mem::take(program.graph.nodes_mut()).into_iter().rev() {
         let wanted = match node.op {
-            Op::Input | Op::Parameter(_) => true,
+            Op::Input | Op::Parameter(_) | Op::Buffer(_) => true,
             _ => node.outputs.iter().any(|output| readers[output.index()] > 0),
         };
         if wanted {
