@@ -9,6 +9,7 @@
 //! ```
 
 mod batch_norm;
+mod bce;
 mod conv;
 mod data;
 mod differentiate;
@@ -27,13 +28,14 @@ mod window;
 
 pub(crate) use batch_norm::extents as batch_norm_extents;
 pub use batch_norm::{BatchNorm, BatchNormBackward};
+pub use bce::{BinaryCrossEntropy, BinaryCrossEntropyGrad};
 pub use conv::{Conv2d, Conv2dBackwardData, Conv2dBackwardWeight};
 pub use data::{Gather, Init};
 pub use differentiate::{Differentiated, differentiate, differentiate_from};
 pub use dropout::Dropout;
 pub use elementwise::{Binary, Unary, broadcast_shapes};
 pub use layout::Reshape;
-pub use loss::{CrossEntropy, CrossEntropyGrad};
+pub use loss::{CrossEntropy, CrossEntropyGrad, CrossEntropyOptions};
 pub use matmul::MatMul;
 pub use op::{Epilogue, Mask, Op};
 pub use optimizer::Optimizer;

@@ -58,6 +58,10 @@ pub enum Op {
     BatchNormBackward(BatchNormBackward),
     /// Random elements set to zero; also its own gradient.
     Dropout(Dropout),
+    /// Mean binary cross-entropy of logits, and the number of correct rows.
+    BinaryCrossEntropy(BinaryCrossEntropy),
+    /// Its gradient.
+    BinaryCrossEntropyGrad(BinaryCrossEntropyGrad),
 }
 
 /// What fusion appends to a node: its result is passed through these before it is stored, in this order.
@@ -118,6 +122,8 @@ impl Op {
             Self::BatchNorm(_) => "batch_norm",
             Self::BatchNormBackward(_) => "batch_norm_backward",
             Self::Dropout(_) => "dropout",
+            Self::BinaryCrossEntropy(_) => "bce_with_logits",
+            Self::BinaryCrossEntropyGrad(_) => "bce_with_logits_grad",
         }
     }
 
@@ -135,8 +141,13 @@ impl Op {
             Self::Conv2dBackwardData(_) | Self::Conv2dBackwardWeight(_) => (2, 2, true),
             Self::UnaryBackward(_) | Self::SoftmaxBackward(_) | Self::Binary(_) => (2, 2, true),
             Self::Pool2dBackward(back) if back.pool.average => (1, 1, true),
-            Self::Pool2dBackward(_) | Self::CrossEntropy(_) => (2, 2, false),
-            Self::CrossEntropyGrad(_) => (3, 3, false),
+            Self::Pool2dBackward(_) => (2, 2, false),
+            Self::CrossEntropy(loss) => (loss.operands(), loss.operands(), false),
+            Self::CrossEntropyGrad(CrossEntropyGrad(loss)) => (loss.operands() + 1, loss.operands() + 1, false),
+            Self::BinaryCrossEntropy(loss) => (loss.operands(), loss.operands(), true),
+            Self::BinaryCrossEntropyGrad(BinaryCrossEntropyGrad(loss)) => {
+                (loss.operands() + 1, loss.operands() + 1, true)
+            }
             Self::Reshape(_) => (1, 1, false),
             Self::BatchNorm(_) => (5, 5, true),
             Self::BatchNormBackward(_) => (3, 3, true),
@@ -182,6 +193,8 @@ impl Op {
             Self::BatchNorm(norm) => norm.infer(inputs),
             Self::BatchNormBackward(back) => back.infer(inputs),
             Self::Dropout(dropout) => dropout.infer(inputs),
+            Self::BinaryCrossEntropy(loss) => loss.infer(inputs),
+            Self::BinaryCrossEntropyGrad(grad) => grad.infer(inputs),
         }
     }
 
@@ -204,9 +217,10 @@ impl Op {
             Self::Reduce(reduce) => reduce.gradient(graph, node, grad),
             Self::Reshape(_) => layout::gradient(graph, node, grad),
             Self::Softmax(softmax) => softmax.gradient(graph, node, grad),
-            Self::CrossEntropy(loss) => loss.gradient(graph, node, grad),
             Self::BatchNorm(norm) => norm.gradient(graph, node, grad),
             Self::Dropout(dropout) => dropout.gradient(graph, grad),
+            Self::CrossEntropy(loss) => loss.gradient(graph, node, grad, needs),
+            Self::BinaryCrossEntropy(loss) => loss.gradient(graph, node, grad, needs),
             _ => Err(Error::shape(&*node.layer, format!("{} has no gradient", self.name()))),
         }
     }

@@ -8,11 +8,11 @@ mod activation;
 mod assemble;
 mod batch_norm;
 mod conv;
-mod cross_entropy;
 mod dropout;
 mod elementwise;
 mod fold;
 mod gather;
+mod loss;
 mod matmul;
 mod pool;
 mod reduce;
@@ -21,6 +21,7 @@ mod update;
 
 pub use assemble::assemble;
 pub(crate) use elementwise::copy;
+pub(crate) use loss::record as lower_record;
 pub(crate) use update::lower as lower_update;
 
 use crate::Result;
@@ -84,6 +85,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("batch_norm_merge", include_str!("../../shaders/batch_norm_merge.wgsl")),
     ("batch_norm_moments", include_str!("../../shaders/batch_norm_moments.wgsl")),
     ("batch_norm_sums", include_str!("../../shaders/batch_norm_sums.wgsl")),
+    ("bce", include_str!("../../shaders/bce.wgsl")),
     ("broadcast", include_str!("../../shaders/broadcast.wgsl")),
     ("conv", include_str!("../../shaders/conv.wgsl")),
     ("conv_lanes", include_str!("../../shaders/conv_lanes.wgsl")),
@@ -95,12 +97,14 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("elementwise", include_str!("../../shaders/elementwise.wgsl")),
     ("fill", include_str!("../../shaders/fill.wgsl")),
     ("gather", include_str!("../../shaders/gather.wgsl")),
+    ("loss_shares", include_str!("../../shaders/loss_shares.wgsl")),
     ("loss_sum", include_str!("../../shaders/loss_sum.wgsl")),
     ("matmul", include_str!("../../shaders/matmul.wgsl")),
     ("matmul_lanes", include_str!("../../shaders/matmul_lanes.wgsl")),
     ("max_pool", include_str!("../../shaders/max_pool.wgsl")),
     ("max_pool_backward", include_str!("../../shaders/max_pool_backward.wgsl")),
     ("max_pool_windows", include_str!("../../shaders/max_pool_windows.wgsl")),
+    ("record", include_str!("../../shaders/record.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("reduce_splits", include_str!("../../shaders/reduce_splits.wgsl")),
     ("sgd", include_str!("../../shaders/sgd.wgsl")),
@@ -132,10 +136,12 @@ pub(crate) fn lower(ctx: &mut Lowering, node: &Node) -> Result<()> {
         Op::Reduce(reduce) => reduce::lower(ctx, node, reduce),
         Op::Softmax(softmax) => softmax::forward(ctx, node, softmax),
         Op::SoftmaxBackward(softmax) => softmax::backward(ctx, node, softmax),
-        Op::CrossEntropy(loss) => cross_entropy::forward(ctx, node, loss),
-        Op::CrossEntropyGrad(_) => cross_entropy::backward(ctx, node),
         Op::BatchNorm(norm) => batch_norm::forward(ctx, node, norm),
         Op::BatchNormBackward(back) => batch_norm::backward(ctx, node, back),
         Op::Dropout(dropout) => dropout::lower(ctx, node, dropout),
+        Op::CrossEntropy(op) => loss::cross_entropy(ctx, node, op),
+        Op::CrossEntropyGrad(grad) => loss::cross_entropy_grad(ctx, node, grad),
+        Op::BinaryCrossEntropy(op) => loss::bce(ctx, node, op),
+        Op::BinaryCrossEntropyGrad(grad) => loss::bce_grad(ctx, node, &grad.0),
     }
 }

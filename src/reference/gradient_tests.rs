@@ -3,7 +3,7 @@
 
 use super::cases::Case;
 use super::*;
-use crate::graph::{Binary, Conv2d, DType, MatMul, Pool2d, Unary, broadcast_shapes};
+use crate::graph::{Binary, Conv2d, CrossEntropyOptions, DType, MatMul, Pool2d, Unary, broadcast_shapes};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -152,6 +152,26 @@ proptest! {
             Ok(g.cross_entropy(x[0], labels)?.0)
         });
         check(&[&[n, c], &[n, c]], |g, x| g.mse_loss(x[0], x[1]));
+    }
+
+    #[test]
+    fn losses_with_options([n, c] in prop::array::uniform2(2_usize..6), smooth: bool, mixed: bool, weighted: bool, ignoring: bool) {
+        check(&[&[n, c]], |g, x| {
+            let labels = g.input("labels", &[n], DType::U32)?;
+            let mut given = |name: &str, shape: &[usize]| {
+                let x = g.input(name, shape, DType::F32)?;
+                g.sigmoid(x)
+            };
+            let [lambda, weights, targets] = [given("lambda", &[1])?, given("weights", &[c])?, given("targets", &[n, c])?];
+            let mix = if mixed { Some((g.input("partner", &[n], DType::U32)?, lambda)) } else { None };
+            let label_smoothing = if smooth { 0.25 } else { 0.0 };
+            let ignore_index = ignoring.then_some(0);
+            let weights = weighted.then_some(weights);
+            let options = CrossEntropyOptions { label_smoothing, ignore_index, mix, weights };
+            let (loss, _) = g.cross_entropy_with(x[0], labels, options)?;
+            let (other, _) = g.bce_with_logits(x[0], targets, weights)?;
+            g.add(loss, other)
+        });
     }
 }
 

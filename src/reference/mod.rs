@@ -120,13 +120,13 @@ fn apply(op: &Op, inputs: &[&Array], shape: &[usize]) -> Yields<Vec<Array>> {
         (Op::Reshape(op), [x]) => one(Array { shape: op.0.clone(), data: x.data.clone() }),
         (Op::Softmax(op), [x]) => one(softmax::forward(op, x)),
         (Op::SoftmaxBackward(op), [dy, y]) => one(softmax::backward(op, dy, y)),
-        (Op::CrossEntropy(op), [logits, labels]) => loss::cross_entropy(op, logits, labels),
-        (Op::CrossEntropyGrad(_), [logits, labels, grad]) => {
-            one(loss::cross_entropy_grad(logits, labels, grad.data[0])?)
-        }
         (Op::BatchNorm(op), &[x, weight, bias, mean, var]) => Ok(batch_norm::forward(op, [x, weight, bias, mean, var])),
         (Op::BatchNormBackward(op), [dy, x, coefficients]) => batch_norm::backward(op, dy, x, coefficients),
         (Op::Dropout(op), [x]) => one(dropout::dropout(op, x)),
+        (Op::CrossEntropy(op), inputs) => loss::cross_entropy(op, inputs),
+        (Op::CrossEntropyGrad(op), [inputs @ .., grad]) => one(loss::cross_entropy_grad(&op.0, inputs, grad.data[0])?),
+        (Op::BinaryCrossEntropy(op), inputs) => loss::bce(op, inputs),
+        (Op::BinaryCrossEntropyGrad(_), [inputs @ .., grad]) => one(loss::bce_grad(inputs, grad.data[0])?),
         _ => Err(format!("{} does not take {} operands", op.name(), inputs.len())),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 use std::collections::HashMap;
-use wgrad::graph::{BatchNorm, Conv2d, DType, Graph, MatMul, Op, Pool2d, Value};
+use wgrad::graph::{BatchNorm, Conv2d, CrossEntropyOptions, DType, Graph, MatMul, Op, Pool2d, Value};
 use wgrad::reference::Array;
 
 /// One operator with numbers; all of them are rounded to nine significant digits.
@@ -36,15 +36,10 @@ fn case(json: &Json) -> TorchCase {
     let mut inputs = HashMap::new();
     for (key, tensor) in json["inputs"].as_object().expect("inputs") {
         let contents = array(tensor);
-        // Only floats have gradients; what has none is a class index.
-        let dtype = if json["grads"][key].is_null() { DType::U32 } else { DType::F32 };
+        // Only floats have gradients; what has none is a class index, but for what is named as fixed.
+        let fixed = json["fixed"].as_array().is_some_and(|fixed| fixed.iter().any(|name| name == key));
+        let dtype = if json["grads"][key].is_null() && !fixed { DType::U32 } else { DType::F32 };
         let value = graph.input(key, &contents.shape, dtype).expect("an input");
-        feeds.insert(value, contents);
-        inputs.insert(key.as_str(), value);
-    }
-    for (key, tensor) in json["attrs"].as_object().expect("attrs").iter().filter(|(_, attr)| attr.is_object()) {
-        let contents = array(tensor);
-        let value = graph.input(key, &contents.shape, DType::F32).expect("an input");
         feeds.insert(value, contents);
         inputs.insert(key.as_str(), value);
     }
@@ -89,13 +84,22 @@ fn trace(g: &mut Graph, op: &str, attrs: &Json, inputs: &HashMap<&str, Value>) -
             let axis = attrs["dim"].as_i64().expect("dim").rem_euclid(rank) as usize;
             if op == "softmax" { g.softmax(x, axis) } else { g.log_softmax(x, axis) }
         }
-        "cross_entropy" => Ok(g.cross_entropy(of("input"), of("target"))?.0),
         "batch_norm" => {
             let [eps, momentum] = [attrs["eps"].as_f64().expect("eps") as f32, 0.1];
             let op = Op::BatchNorm(BatchNorm { training: flag("training"), update: true, momentum, eps });
             let inputs = ["input", "weight", "bias", "mean", "var"].map(of);
             Ok(g.add_node(op, &inputs)?[0])
         }
+        "cross_entropy" => {
+            let options = CrossEntropyOptions {
+                label_smoothing: attrs["label_smoothing"].as_f64().unwrap_or(0.0) as f32,
+                ignore_index: attrs["ignore_index"].as_u64().map(|index| index as u32),
+                mix: inputs.get("partner").map(|&partner| (partner, of("lambda"))),
+                weights: inputs.get("weight").copied(),
+            };
+            Ok(g.cross_entropy_with(of("input"), of("target"), options)?.0)
+        }
+        "bce_with_logits" => Ok(g.bce_with_logits(of("input"), of("target"), inputs.get("pos_weight").copied())?.0),
         "mse_loss" => g.mse_loss(of("input"), of("target")),
         "sum" => g.sum(of("input"), &extents(&attrs["axes"]), flag("keepdim")),
         "mean" => g.mean(of("input"), &extents(&attrs["axes"]), flag("keepdim")),

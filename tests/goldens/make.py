@@ -317,10 +317,11 @@ class Ops:
         planes = [torch.randperm(129, generator=self.rng)[: h * w] for _ in range(n * c)]
         return (torch.stack(planes).view(n, c, h, w) - 64).to(torch.float64) / 64
 
-    def add(self, op, attrs, inputs, f):
-        """Run f(**inputs), then back from a random gradient of its output."""
+    def add(self, op, attrs, inputs, f, fixed=()):
+        """Run f(**inputs), then back from a random gradient of its output. No gradient is
+        asked for by inputs named in `fixed`."""
         leaves = {
-            k: v.clone().requires_grad_() if v.is_floating_point() else v
+            k: v.clone().requires_grad_() if v.is_floating_point() and k not in fixed else v
             for k, v in inputs.items()
         }
         output = f(**leaves)
@@ -334,7 +335,8 @@ class Ops:
             "inputs": {k: tensor(v) for k, v in inputs.items()},
             "output": tensor(output),
             "grad_output": tensor(grad),
-            "grads": {k: tensor(v.grad) for k, v in leaves.items() if v.is_floating_point()},
+            "grads": {k: tensor(v.grad) for k, v in leaves.items() if v.requires_grad},
+            **({"fixed": list(fixed)} if fixed else {}),
         })  # fmt: skip
 
 
@@ -474,6 +476,7 @@ def loss_cases(ops):
         y = torch.randint(0, c, (n,), generator=ops.rng)
         ops.add("cross_entropy", {"reduction": "mean"}, {"input": x, "target": y},
                 lambda input, target: F.cross_entropy(input, target))  # fmt: skip
+    option_cases(ops)
     for note, shape in (("", (4, 5)), ("4d", (2, 3, 2, 4))):
         ops.begin("mse_loss", note)
         ops.add("mse_loss", {"reduction": "mean"},
@@ -489,13 +492,53 @@ def normalisation_cases(ops):
         ops.begin("batch_norm", note)
         c = shape[1]
         inputs = {"input": ops.rand(*shape), "weight": ops.rand(c), "bias": ops.rand(c)}
-        mean, var = ops.rand(c), ops.rand(c) ** 2 + 0.5
+        inputs |= {"mean": ops.rand(c), "var": ops.rand(c) ** 2 + 0.5}
 
-        def f(input, weight, bias, training=training, eps=eps, mean=mean, var=var):
+        def f(input, weight, bias, mean, var):
             return F.batch_norm(input, mean.clone(), var.clone(), weight, bias, training, 0.1, eps)
 
-        attrs = {"training": training, "eps": eps, "mean": tensor(mean), "var": tensor(var)}
-        ops.add("batch_norm", attrs, inputs, f)
+        ops.add("batch_norm", {"training": training, "eps": eps}, inputs, f, fixed=["mean", "var"])
+def option_cases(ops):
+    """Losses with smoothing, weights, labels to leave out, and mixed labels."""
+
+    def cross_entropy(note, n, c, smoothing=0.0, weighted=False, ignore=None, mixed=False):
+        ops.begin("cross_entropy", note)
+        inputs = {"input": ops.rand(n, c) * 4, "target": torch.randint(0, c, (n,), generator=ops.rng)}
+        if mixed:
+            inputs["partner"] = torch.randint(0, c, (n,), generator=ops.rng)
+            inputs["lambda"] = ops.rand(1).abs() / 2 + 0.25
+        if weighted:
+            inputs["weight"] = ops.rand(c).abs() + 0.25
+        attrs = {"reduction": "mean", "label_smoothing": smoothing, "ignore_index": ignore}
+
+        def f(input, target, partner=None, weight=None, **rest):
+            def loss(y):
+                return F.cross_entropy(input, y, weight, label_smoothing=smoothing,
+                                       ignore_index=-100 if ignore is None else ignore)  # fmt: skip
+            if partner is None:
+                return loss(target)
+            share = rest["lambda"].squeeze(0)
+            return share * loss(target) + (1 - share) * loss(partner)
+
+        ops.add("cross_entropy", attrs, inputs, f, fixed=["lambda"] * mixed + ["weight"] * weighted)
+
+    cross_entropy("smoothed", 5, 6, 0.125)
+    cross_entropy("weighted", 5, 4, weighted=True)
+    cross_entropy("ignoring", 6, 3, ignore=1)
+    cross_entropy("smoothed weighted ignoring", 7, 4, 0.25, True, 2)
+    cross_entropy("mixed", 5, 4, mixed=True)
+    cross_entropy("smoothed mixed", 4, 5, 0.125, mixed=True)
+    cross_entropy("smoothed weighted ignoring mixed", 8, 4, 0.125, True, 0, True)
+    for note, n, c, scale, weighted in (("", 4, 5, 4, False), ("weighted", 3, 4, 4, True),
+                                        ("wide", 4, 3, 64, False)):  # fmt: skip
+        ops.begin("bce_with_logits", note)
+        inputs = {"input": ops.rand(n, c) * scale, "target": ops.rand(n, c).abs()}
+        if weighted:
+            inputs["pos_weight"] = ops.rand(c).abs() + 0.25
+        ops.add("bce_with_logits", {"reduction": "mean"}, inputs,
+                lambda input, target, pos_weight=None: F.binary_cross_entropy_with_logits(
+                    input, target, pos_weight=pos_weight),
+                fixed=["target"] + ["pos_weight"] * weighted)  # fmt: skip
 
 
 def reduce_cases(ops):
