@@ -8,6 +8,7 @@
 //! trace (nn)  ->  Graph  ->  differentiate  ->  Graph with gradients  ->  fuse (plan)  ->  Graph  ->  plan
 //! ```
 
+mod concat;
 mod conv;
 mod data;
 mod differentiate;
@@ -23,11 +24,13 @@ mod reduce;
 mod softmax;
 mod window;
 
+pub(crate) use concat::around;
+pub use concat::{Concat, Pad, Slice};
 pub use conv::{Conv2d, Conv2dBackwardData, Conv2dBackwardWeight};
 pub use data::{Gather, Init};
 pub use differentiate::{Differentiated, differentiate, differentiate_from};
 pub use elementwise::{Binary, Unary, broadcast_shapes};
-pub use layout::Reshape;
+pub use layout::{Permute, Reshape};
 pub use loss::{CrossEntropy, CrossEntropyGrad};
 pub use matmul::MatMul;
 pub use op::{Epilogue, Mask, Op};

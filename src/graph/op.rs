@@ -42,6 +42,14 @@ pub enum Op {
     Reduce(Reduce),
     /// The same elements under another shape.
     Reshape(Reshape),
+    /// The same elements with the axes in another order.
+    Permute(Permute),
+    /// Tensors one after the other along an axis.
+    Concat(Concat),
+    /// A range of positions along an axis.
+    Slice(Slice),
+    /// A constant around the last two axes.
+    Pad(Pad),
     /// Softmax or log-softmax along an axis.
     Softmax(Softmax),
     /// Its gradient, from its result.
@@ -93,6 +101,10 @@ impl Op {
             Self::Broadcast(_) => "broadcast",
             Self::Reduce(reduce) => reduce.name(),
             Self::Reshape(_) => "reshape",
+            Self::Permute(_) => "permute",
+            Self::Concat(_) => "concat",
+            Self::Slice(_) => "slice",
+            Self::Pad(_) => "pad",
             Self::Softmax(softmax) => softmax.name(),
             Self::SoftmaxBackward(softmax) => softmax.backward_name(),
             Self::CrossEntropy(_) => "cross_entropy",
@@ -117,6 +129,7 @@ impl Op {
             Self::Pool2dBackward(_) | Self::CrossEntropy(_) => (2, 2, false),
             Self::CrossEntropyGrad(_) => (3, 3, false),
             Self::Reshape(_) => (1, 1, false),
+            Self::Concat(_) => (1, usize::MAX, true),
             _ => (1, 1, true),
         }
     }
@@ -124,6 +137,9 @@ impl Op {
     /// Refuses too few or too many operands, and operands of the wrong type.
     pub(super) fn check_operands(&self, inputs: &[&ValueInfo]) -> Result<(), String> {
         let (fewest, most, floats) = self.operands();
+        if inputs.len() < fewest && most == usize::MAX {
+            return Err(format!("{} takes {fewest} or more operands, got {}", self.name(), inputs.len()));
+        }
         if inputs.len() < fewest || inputs.len() > most {
             return Err(format!("{} takes {fewest} to {most} operands, got {}", self.name(), inputs.len()));
         }
@@ -151,6 +167,10 @@ impl Op {
             Self::Broadcast(shape) => elementwise::infer_broadcast(shape, inputs),
             Self::Reduce(reduce) => reduce.infer(inputs),
             Self::Reshape(reshape) => reshape.infer(inputs),
+            Self::Permute(permute) => permute.infer(inputs),
+            Self::Concat(concat) => concat.infer(inputs),
+            Self::Slice(slice) => slice.infer(inputs),
+            Self::Pad(pad) => pad.infer(inputs),
             Self::Softmax(softmax) => softmax.infer(inputs),
             Self::CrossEntropy(loss) => loss.infer(inputs),
             Self::CrossEntropyGrad(grad) => grad.infer(inputs),
@@ -175,6 +195,10 @@ impl Op {
             Self::Broadcast(_) => elementwise::gradient_broadcast(graph, node, grad),
             Self::Reduce(reduce) => reduce.gradient(graph, node, grad),
             Self::Reshape(_) => layout::gradient(graph, node, grad),
+            Self::Permute(permute) => permute.gradient(graph, grad),
+            Self::Concat(concat) => concat.gradient(graph, node, grad, needs),
+            Self::Slice(slice) => slice.gradient(graph, node, grad),
+            Self::Pad(pad) => pad.gradient(graph, grad),
             Self::Softmax(softmax) => softmax.gradient(graph, node, grad),
             Self::CrossEntropy(loss) => loss.gradient(graph, node, grad),
             _ => Err(Error::shape(&*node.layer, format!("{} has no gradient", self.name()))),
@@ -185,6 +209,7 @@ impl Op {
     pub(crate) fn takes_epilogue(&self) -> bool {
         match self {
             Self::Conv2d(_) | Self::Conv2dBackwardData(_) | Self::Pool2dBackward(_) => true,
+            Self::Slice(_) | Self::Pad(_) => true,
             Self::MatMul(matmul) => !matmul.row_sums,
             _ => false,
         }

@@ -12,6 +12,7 @@ mod elementwise;
 mod fold;
 mod gather;
 mod matmul;
+mod pad;
 mod pool;
 mod reduce;
 mod softmax;
@@ -93,6 +94,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("max_pool", include_str!("../../shaders/max_pool.wgsl")),
     ("max_pool_backward", include_str!("../../shaders/max_pool_backward.wgsl")),
     ("max_pool_windows", include_str!("../../shaders/max_pool_windows.wgsl")),
+    ("pad", include_str!("../../shaders/pad.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("reduce_splits", include_str!("../../shaders/reduce_splits.wgsl")),
     ("sgd", include_str!("../../shaders/sgd.wgsl")),
@@ -122,6 +124,10 @@ pub(crate) fn lower(ctx: &mut Lowering, node: &Node) -> Result<()> {
         Op::Binary(binary) => elementwise::binary(ctx, node, *binary),
         Op::Broadcast(_) => elementwise::broadcast(ctx, node),
         Op::Reduce(reduce) => reduce::lower(ctx, node, reduce),
+        Op::Permute(permute) => elementwise::permute(ctx, node, permute),
+        Op::Concat(concat) => pad::concat(ctx, node, concat),
+        Op::Slice(slice) => pad::slice(ctx, node, slice),
+        Op::Pad(padding) => pad::pad(ctx, node, padding),
         Op::Softmax(softmax) => softmax::forward(ctx, node, softmax),
         Op::SoftmaxBackward(softmax) => softmax::backward(ctx, node, softmax),
         Op::CrossEntropy(loss) => cross_entropy::forward(ctx, node, loss),

@@ -160,7 +160,7 @@ fn fuse_activations(program: &mut Program) {
     });
 }
 
-/// Kernels know activations, not scales; pooling gradients have no use for a forward activation.
+/// Kernels know activations, not scales; pooling gradients and copies have no use for a forward activation.
 fn fits_forward(op: &Op, activation: Unary) -> bool {
-    !matches!(activation, Unary::Scale(_)) && !matches!(op, Op::Pool2dBackward(_))
+    !matches!(activation, Unary::Scale(_)) && !matches!(op, Op::Pool2dBackward(_) | Op::Slice(_) | Op::Pad(_))
 }

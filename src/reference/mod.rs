@@ -11,6 +11,7 @@ mod conv;
 mod data;
 mod elementwise;
 mod feeds;
+mod layout;
 mod length;
 mod loss;
 mod matmul;
@@ -111,6 +112,10 @@ fn apply(op: &Op, inputs: &[&Array], shape: &[usize]) -> Yields<Vec<Array>> {
         (Op::Broadcast(shape), [x]) => one(elementwise::broadcast(x, shape)),
         (Op::Reduce(op), [x]) => one(reduce::reduce(op, x, shape)),
         (Op::Reshape(op), [x]) => one(Array { shape: op.0.clone(), data: x.data.clone() }),
+        (Op::Permute(op), [x]) => one(layout::permute(&op.0, x, shape)),
+        (Op::Concat(op), _) => one(layout::concat(op.axis, inputs, shape)),
+        (Op::Slice(op), [x]) => one(layout::slice(op.axis, op.start, x, shape)),
+        (Op::Pad(op), [x]) => one(layout::pad(op, x, shape)?),
         (Op::Softmax(op), [x]) => one(softmax::forward(op, x)),
         (Op::SoftmaxBackward(op), [dy, y]) => one(softmax::backward(op, dy, y)),
         (Op::CrossEntropy(op), [logits, labels]) => loss::cross_entropy(op, logits, labels),

@@ -462,6 +462,25 @@ def pointwise_cases(ops):
         ops.add(op, {}, {"input": ops.rand(3, 9) * 16}, lambda input: f(input))
 
 
+def layout_cases(ops):
+    for dim, shapes in ((1, ((2, 3, 2, 2), (2, 1, 2, 2), (2, 2, 2, 2))), (0, ((1, 3), (2, 3)))):
+        ops.begin("concat", f"{len(shapes)} along {dim}")
+        inputs = {f"x{i}": ops.rand(*shape) for i, shape in enumerate(shapes)}
+        ops.add("concat", {"dim": dim}, inputs, lambda **x: torch.cat(list(x.values()), dim))
+    for dim, start, length in ((0, 1, 1), (1, 2, 3), (2, 0, 2)):
+        ops.begin("narrow", f"along {dim}")
+        ops.add("narrow", {"dim": dim, "start": start, "length": length},
+                {"input": ops.rand(2, 5, 3)}, lambda input: input.narrow(dim, start, length))  # fmt: skip
+    # Left, right, top, bottom.
+    for pad, value in (([1, 2, 0, 1], 0.0), ([-1, 1, 2, -2], 0.5)):
+        ops.begin("pad", f"{pad} with {value}")
+        ops.add("pad", {"pad": pad, "value": value}, {"input": ops.rand(2, 4, 3)},
+                lambda input: F.pad(input, pad, value=value))  # fmt: skip
+    ops.begin("permute", "")
+    ops.add("permute", {"dims": [2, 0, 3, 1]}, {"input": ops.rand(2, 3, 4, 2)},
+            lambda input: input.permute(2, 0, 3, 1))  # fmt: skip
+
+
 def loss_cases(ops):
     for op, f in (("softmax", F.softmax), ("log_softmax", F.log_softmax)):
         for note, shape, scale in (("", (4, 10), 1), ("3d", (2, 3, 5), 1), ("wide", (3, 7), 64)):
@@ -498,6 +517,7 @@ def make_ops(out):
     conv_cases(ops)
     pool_cases(ops)
     dense_cases(ops)
+    layout_cases(ops)
     pointwise_cases(ops)
     loss_cases(ops)
     reduce_cases(ops)
