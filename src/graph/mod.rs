@@ -8,6 +8,7 @@
 //! trace (nn)  ->  Graph  ->  differentiate  ->  Graph with gradients  ->  fuse (plan)  ->  Graph  ->  plan
 //! ```
 
+mod adaptive;
 mod concat;
 mod conv;
 mod data;
@@ -24,6 +25,8 @@ mod reduce;
 mod softmax;
 mod window;
 
+pub use adaptive::{AdaptivePool2d, AdaptivePool2dBackward};
+pub(crate) use adaptive::{bin, longest_bin};
 pub(crate) use concat::around;
 pub use concat::{Concat, Pad, Slice};
 pub use conv::{Conv2d, Conv2dBackwardData, Conv2dBackwardWeight};

@@ -30,6 +30,10 @@ pub enum Op {
     Pool2d(Pool2d),
     /// Its gradient.
     Pool2dBackward(Pool2dBackward),
+    /// Maximum or average over bins, to a given size.
+    AdaptivePool2d(AdaptivePool2d),
+    /// Its gradient.
+    AdaptivePool2dBackward(AdaptivePool2dBackward),
     /// A function of each element.
     Unary(Unary),
     /// Its gradient, from its result.
@@ -95,6 +99,8 @@ impl Op {
             Self::MatMul(_) => "matmul",
             Self::Pool2d(pool) => pool.name(),
             Self::Pool2dBackward(back) => back.name(),
+            Self::AdaptivePool2d(pool) => pool.name(),
+            Self::AdaptivePool2dBackward(back) => back.name(),
             Self::Unary(unary) => unary.name(),
             Self::UnaryBackward(unary) => unary.backward_name(),
             Self::Binary(binary) => binary.name(),
@@ -126,7 +132,8 @@ impl Op {
             Self::Conv2dBackwardData(_) | Self::Conv2dBackwardWeight(_) => (2, 2, true),
             Self::UnaryBackward(_) | Self::SoftmaxBackward(_) | Self::Binary(_) => (2, 2, true),
             Self::Pool2dBackward(back) if back.pool.average => (1, 1, true),
-            Self::Pool2dBackward(_) | Self::CrossEntropy(_) => (2, 2, false),
+            Self::AdaptivePool2dBackward(back) if back.average => (1, 1, true),
+            Self::Pool2dBackward(_) | Self::AdaptivePool2dBackward(_) | Self::CrossEntropy(_) => (2, 2, false),
             Self::CrossEntropyGrad(_) => (3, 3, false),
             Self::Reshape(_) => (1, 1, false),
             Self::Concat(_) => (1, usize::MAX, true),
@@ -161,6 +168,8 @@ impl Op {
             Self::MatMul(matmul) => matmul.infer(inputs),
             Self::Pool2d(pool) => pool.infer(inputs),
             Self::Pool2dBackward(back) => back.infer(inputs),
+            Self::AdaptivePool2d(pool) => pool.infer(inputs),
+            Self::AdaptivePool2dBackward(back) => back.infer(inputs),
             Self::Unary(_) => elementwise::infer_unary(inputs),
             Self::UnaryBackward(_) | Self::SoftmaxBackward(_) => elementwise::infer_same(self.name(), inputs),
             Self::Binary(binary) => binary.infer(inputs),
@@ -190,6 +199,7 @@ impl Op {
             Self::Conv2d(conv) => conv.gradient(graph, node, grad, needs),
             Self::MatMul(matmul) => matmul.gradient(graph, node, grad, needs),
             Self::Pool2d(pool) => pool.gradient(graph, node, grad),
+            Self::AdaptivePool2d(pool) => pool.gradient(graph, node, grad),
             Self::Unary(unary) => unary.gradient(graph, node, grad),
             Self::Binary(binary) => binary.gradient(graph, node, grad, needs),
             Self::Broadcast(_) => elementwise::gradient_broadcast(graph, node, grad),
@@ -209,7 +219,7 @@ impl Op {
     pub(crate) fn takes_epilogue(&self) -> bool {
         match self {
             Self::Conv2d(_) | Self::Conv2dBackwardData(_) | Self::Pool2dBackward(_) => true,
-            Self::Slice(_) | Self::Pad(_) => true,
+            Self::AdaptivePool2dBackward(_) | Self::Slice(_) | Self::Pad(_) => true,
             Self::MatMul(matmul) => !matmul.row_sums,
             _ => false,
         }

@@ -5,6 +5,7 @@
 //! [`Target`](crate::plan::Target).
 
 mod activation;
+mod adaptive;
 mod assemble;
 mod conv;
 mod cross_entropy;
@@ -76,6 +77,8 @@ const LIGHT: u64 = 1 << 27;
 /// Names and texts of all shaders.
 pub const SOURCES: &[(&str, &str)] = &[
     ("adam", include_str!("../../shaders/adam.wgsl")),
+    ("adaptive_pool", include_str!("../../shaders/adaptive_pool.wgsl")),
+    ("adaptive_pool_backward", include_str!("../../shaders/adaptive_pool_backward.wgsl")),
     ("avg_pool", include_str!("../../shaders/avg_pool.wgsl")),
     ("avg_pool_backward", include_str!("../../shaders/avg_pool_backward.wgsl")),
     ("broadcast", include_str!("../../shaders/broadcast.wgsl")),
@@ -119,6 +122,8 @@ pub(crate) fn lower(ctx: &mut Lowering, node: &Node) -> Result<()> {
         Op::MatMul(matmul) => matmul::lower(ctx, node, matmul),
         Op::Pool2d(pool) => pool::forward(ctx, node, pool),
         Op::Pool2dBackward(back) => pool::backward(ctx, node, back),
+        Op::AdaptivePool2d(pool) => adaptive::forward(ctx, node, pool),
+        Op::AdaptivePool2dBackward(back) => adaptive::backward(ctx, node, back),
         Op::Unary(unary) => elementwise::unary(ctx, node, *unary),
         Op::UnaryBackward(unary) => elementwise::unary_backward(ctx, node, *unary),
         Op::Binary(binary) => elementwise::binary(ctx, node, *binary),

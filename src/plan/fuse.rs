@@ -162,5 +162,6 @@ fn fuse_activations(program: &mut Program) {
 
 /// Kernels know activations, not scales; pooling gradients and copies have no use for a forward activation.
 fn fits_forward(op: &Op, activation: Unary) -> bool {
-    !matches!(activation, Unary::Scale(_)) && !matches!(op, Op::Pool2dBackward(_) | Op::Slice(_) | Op::Pad(_))
+    let gradient = matches!(op, Op::Pool2dBackward(_) | Op::AdaptivePool2dBackward(_));
+    !matches!(activation, Unary::Scale(_)) && !gradient && !matches!(op, Op::Slice(_) | Op::Pad(_))
 }

@@ -104,6 +104,13 @@ proptest! {
     }
 
     #[test]
+    fn adaptive_pool2d(n in 1_usize..3, x in prop::array::uniform2(1_usize..7), y in prop::array::uniform2(1_usize..7), average: bool) {
+        check_at(&[&[n, 2, x[0], x[1]]], distinct, |g, v| {
+            if average { g.adaptive_avg_pool2d(v[0], y) } else { g.adaptive_max_pool2d(v[0], y) }
+        });
+    }
+
+    #[test]
     fn matmul([m, n, k] in prop::array::uniform3(1_usize..6), transpose_a: bool, transpose_b: bool, bias: bool) {
         let a = if transpose_a { [k, m] } else { [m, k] };
         let b = if transpose_b { [n, k] } else { [k, n] };

@@ -5,6 +5,7 @@
 //! [`crate::graph::differentiate_from`] appends to a graph are evaluated like any other node, and are themselves
 //! checked by finite differences (`gradient_tests.rs`) and against PyTorch (`tests/reference_goldens.rs`).
 
+mod adaptive;
 mod array;
 pub mod cases;
 mod conv;
@@ -106,6 +107,11 @@ fn apply(op: &Op, inputs: &[&Array], shape: &[usize]) -> Yields<Vec<Array>> {
         (Op::Pool2d(pool), [x]) => pool::max(pool, x, shape),
         (Op::Pool2dBackward(op), [dy]) if op.pool.average => one(pool::average_backward(op, dy)?),
         (Op::Pool2dBackward(op), [dy, argmax]) => one(pool::max_backward(op, dy, argmax)?),
+        (Op::AdaptivePool2d(pool), [x]) if pool.average => one(adaptive::average(x, shape)?),
+        (Op::AdaptivePool2d(_), [x]) => adaptive::max(x, shape),
+        (Op::AdaptivePool2dBackward(op), [dy, argmax @ ..]) => {
+            one(adaptive::backward(op, dy, argmax.first().copied())?)
+        }
         (Op::Unary(function), [x]) => one(elementwise::unary(*function, x)),
         (Op::UnaryBackward(function), [dy, y]) => one(elementwise::unary_backward(*function, dy, y)?),
         (Op::Binary(function), [a, b]) => one(elementwise::binary(*function, a, b, shape)),

@@ -67,6 +67,8 @@ fn trace(g: &mut Graph, op: &str, attrs: &Json, inputs: &HashMap<&str, Value>) -
             let (ceil_mode, count_include_pad) = (flag("ceil_mode"), average && flag("count_include_pad"));
             g.pool2d(of("input"), Pool2d { average, kernel, stride, padding, ceil_mode, count_include_pad })
         }
+        "adaptive_avg_pool2d" => g.adaptive_avg_pool2d(of("input"), pair(&attrs["output_size"])),
+        "adaptive_max_pool2d" => g.adaptive_max_pool2d(of("input"), pair(&attrs["output_size"])),
         "linear" => g.linear(of("input"), of("weight"), inputs.get("bias").copied()),
         "matmul" => {
             let [transpose_a, transpose_b] = ["transpose_a", "transpose_b"].map(flag);

@@ -424,6 +424,18 @@ def pool_cases(ops):
     pool("avg", "2x2 leftover ceil no pad counted", (1, 2, 5, 7), (2, 2), (2, 2), (0, 0), True, False)  # noqa: E501
 
 
+    for op, f in (
+        ("adaptive_avg_pool2d", F.adaptive_avg_pool2d), ("adaptive_max_pool2d", F.adaptive_max_pool2d)
+    ):  # fmt: skip
+        for shape, size in (
+            ((2, 1, 7, 5), (3, 2)), ((1, 2, 3, 4), (5, 4)), ((1, 2, 6, 6), (2, 3)),
+            ((2, 2, 5, 7), (1, 1)), ((1, 1, 9, 10), (1, 1)),
+        ):  # fmt: skip
+            ops.begin(op, f"{list(shape)} to {list(size)}")
+            ops.add(op, {"output_size": list(size)}, {"input": ops.distinct(*shape)},
+                    lambda input: f(input, size))  # fmt: skip
+
+
 def dense_cases(ops):
     for n, i, o, bias in ((4, 6, 5, True), (1, 9, 3, True), (3, 7, 4, False), (5, 1, 1, True)):
         ops.begin("linear", f"{n}x{i} to {o}{'' if bias else ' no bias'}")
