@@ -1,7 +1,8 @@
-//! Files: whole or not at all, and tensors in the safetensors format.
+//! Files: whole or not at all, and tensors in the safetensors format or from PyTorch's own.
 
 mod atomic;
 mod header;
+mod pth;
 mod take;
 mod tensors;
 
