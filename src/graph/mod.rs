@@ -186,6 +186,16 @@ impl Graph {
         self.leaves(|op| matches!(op, Op::Parameter(_)))
     }
 
+    /// Parameters and buffers in the order in which they were declared: name, value, whether it is trainable.
+    pub fn state(&self) -> impl Iterator<Item = (&str, Value, bool)> {
+        let leaf = |node: &'_ Node| match node.op {
+            Op::Parameter(_) => Some(true),
+            Op::Buffer(_) => Some(false),
+            _ => None,
+        };
+        self.nodes.iter().filter_map(move |node| Some((node.layer.as_str(), node.outputs[0], leaf(node)?)))
+    }
+
     /// Inputs in the order in which they were declared: name, value.
     pub fn inputs(&self) -> impl Iterator<Item = (&str, Value)> {
         self.leaves(|op| matches!(op, Op::Input))

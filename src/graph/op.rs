@@ -9,6 +9,8 @@ pub enum Op {
     Input,
     /// A trainable tensor, with the distribution of its first values.
     Parameter(Init),
+    /// A tensor that outlives a step and is not trained, with its first values.
+    Buffer(Init),
     /// A tensor with one number everywhere.
     Constant {
         /// The number.
@@ -79,6 +81,7 @@ impl Op {
         match self {
             Self::Input => "input",
             Self::Parameter(_) => "parameter",
+            Self::Buffer(_) => "buffer",
             Self::Constant { .. } => "constant",
             Self::Gather(_) => "gather",
             Self::Conv2d(_) => "conv2d",
@@ -108,7 +111,7 @@ impl Op {
     /// The fewest and the most operands, and whether they must all be F32.
     fn operands(&self) -> (usize, usize, bool) {
         match self {
-            Self::Input | Self::Parameter(_) | Self::Constant { .. } => (0, 0, true),
+            Self::Input | Self::Parameter(_) | Self::Buffer(_) | Self::Constant { .. } => (0, 0, true),
             Self::Gather(_) => (3, 3, false),
             Self::Conv2d(_) | Self::MatMul(_) => (2, 3, true),
             Self::Conv2dBackwardData(_) | Self::Conv2dBackwardWeight(_) => (2, 2, true),
@@ -136,7 +139,9 @@ impl Op {
     /// Shapes and types of the results, or what is wrong with the operands.
     pub(super) fn infer(&self, inputs: &[&ValueInfo]) -> Inferred {
         match self {
-            Self::Input | Self::Parameter(_) => Err(format!("declare an {} with its shape", self.name())),
+            Self::Input | Self::Parameter(_) | Self::Buffer(_) => {
+                Err(format!("declare an {} with its shape", self.name()))
+            }
             Self::Constant { shape, .. } => Ok(vec![(shape.clone(), DType::F32)]),
             Self::Gather(gather) => gather.infer(inputs),
             Self::Conv2d(conv) => conv.infer(inputs),
@@ -178,6 +183,14 @@ impl Op {
             Self::Softmax(softmax) => softmax.gradient(graph, node, grad),
             Self::CrossEntropy(loss) => loss.gradient(graph, node, grad),
             _ => Err(Error::shape(&*node.layer, format!("{} has no gradient", self.name()))),
+        }
+    }
+
+    /// Results that lie where an operand lies: index of the result, index of the operand.
+    pub(crate) fn aliases(&self) -> &'static [(usize, usize)] {
+        match self {
+            Self::Reshape(_) => &[(0, 0)],
+            _ => &[],
         }
     }
 

@@ -108,7 +108,7 @@ pub fn source(name: &str) -> &'static str {
 /// Appends the launches that compute `node`.
 pub(crate) fn lower(ctx: &mut Lowering, node: &Node) -> Result<()> {
     match &node.op {
-        Op::Input | Op::Parameter(_) | Op::Reshape(_) => Ok(()),
+        Op::Input | Op::Parameter(_) | Op::Buffer(_) | Op::Reshape(_) => Ok(()),
         Op::Constant { value, .. } => elementwise::fill(ctx, node, *value),
         Op::Gather(gather) => gather::lower(ctx, node, gather),
         Op::Conv2d(conv) => conv::forward(ctx, node, conv),

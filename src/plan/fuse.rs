@@ -40,7 +40,7 @@ fn drop_unread(program: &mut Program) {
     let records = program.record != super::Record::None;
     for node in std::mem::take(program.graph.nodes_mut()).into_iter().rev() {
         let wanted = match node.op {
-            Op::Input | Op::Parameter(_) => true,
+            Op::Input | Op::Parameter(_) | Op::Buffer(_) => true,
             Op::CrossEntropy(_) if records => true,
             _ => node.outputs.iter().any(|output| readers[output.index()] > 0),
         };

@@ -2,7 +2,7 @@
 //!
 //! A launch is a dispatch whose operands are still values and temporaries; placement turns them into buffer ranges.
 
-use super::Target;
+use super::{Stretch, Target};
 use crate::graph::{Graph, Node, Shape, Value};
 use crate::kernels::{self, Dim, Kernel};
 use crate::{Error, Result};
@@ -12,10 +12,14 @@ use crate::{Error, Result};
 pub enum Operand {
     /// A tensor of the graph.
     Value(Value),
+    /// Some rows of one: positions along its first axis from the first number on, as many as the second.
+    Rows(Value, usize, usize),
+    /// A part of the gradient of a parameter, in the gradients' arena.
+    Gradient(Value, usize),
     /// Scratch memory, see [`Lowering::temporary`].
     Temporary(usize),
-    /// Piece `index` of a piecewise role, see [`Arena`].
-    Arena(Arena, usize),
+    /// A stretch of an arena.
+    Arena(Arena, Stretch),
     /// The record of steps.
     Records,
     /// Nothing: the kernel's dimensions say that it is not read.

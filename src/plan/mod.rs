@@ -16,7 +16,7 @@ mod program;
 mod target;
 
 pub use fuse::fuse;
-pub use layout::ParameterLayout;
+pub use layout::{Group, Groups, ParameterLayout, ParameterPlace, Stretch};
 pub use lower::{Arena, Launch, Lowering, Operand};
 pub use program::{Program, Record};
 pub use target::{Class, Target};
@@ -106,7 +106,7 @@ impl Plan {
     /// Fuses, lowers and places `program` for `target`.
     pub fn new(program: &Program, target: &Target) -> Result<Self> {
         let program = fuse(program)?;
-        let layout = ParameterLayout::new(&program.graph, target)?;
+        let layout = ParameterLayout::new(&program.graph, &program.groups, target)?;
         let mut ctx = Lowering::new(&program.graph, target);
         for node in program.graph.nodes() {
             ctx.node(node)?;
@@ -115,7 +115,7 @@ impl Plan {
         let mut placement = Placement::new(&program, &layout, &roots);
         placement.collect_gradients(&mut ctx)?;
         if let Some(optimizer) = &program.optimizer {
-            crate::kernels::lower_update(&mut ctx, optimizer, &layout.pieces(target.max_binding))?;
+            crate::kernels::lower_update(&mut ctx, optimizer, &layout.stretches(target.max_binding))?;
         }
         let mut buffers = program.buffers(&layout);
         let (launches, temporaries) = (std::mem::take(&mut ctx.launches), std::mem::take(&mut ctx.temporaries));

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 ///
 /// Each leaf has a random stream of its own, so a graph and its derivative agree on the leaves they share.
 pub fn feeds(graph: &Graph, seed: u64) -> HashMap<Value, Array> {
-    let leaves = graph.inputs().chain(graph.parameters());
+    let leaves = graph.inputs().chain(graph.state().map(|(name, value, _)| (name, value)));
     leaves.map(|(_, value)| (value, draw(graph, value, &mut Pcg32::new(seed, value.index() as u64)))).collect()
 }
 

@@ -14,6 +14,7 @@ mod feeds;
 mod length;
 mod loss;
 mod matmul;
+pub mod philox;
 mod pool;
 mod reduce;
 mod softmax;
@@ -75,7 +76,7 @@ fn place(node: &Node) -> &str {
 fn compute(graph: &Graph, node: &Node, values: &[Option<Array>]) -> Yields<Option<Vec<Array>>> {
     let known = |value: &Value| values[value.index()].as_ref();
     let Some(inputs) = node.inputs.iter().map(known).collect::<Option<Vec<&Array>>>() else { return Ok(None) };
-    if matches!(node.op, Op::Input | Op::Parameter(_)) {
+    if matches!(node.op, Op::Input | Op::Parameter(_) | Op::Buffer(_)) {
         return Ok(None);
     }
     let mut results = apply(&node.op, &inputs, graph.shape(node.outputs[0]))?;
