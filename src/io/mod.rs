@@ -7,4 +7,5 @@ mod take;
 mod tensors;
 
 pub use atomic::write_atomic;
+pub use take::Loaded;
 pub use tensors::{HostTensor, TensorFile};

@@ -43,6 +43,8 @@ pub struct Config {
     pub shuffle: bool,
     /// The file that the first weights came from.
     pub init: Option<PathBuf>,
+    /// The file that a part of the first weights came from.
+    pub init_partial: Option<PathBuf>,
     /// The adapter that the run was last on; another one rounds differently.
     pub adapter: Option<String>,
 }
@@ -76,6 +78,7 @@ impl Config {
             seed: settings.seed,
             shuffle: settings.shuffle,
             init: None,
+            init_partial: None,
             adapter: None,
         }
     }
