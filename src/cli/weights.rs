@@ -47,6 +47,8 @@ impl Options {
                     return Err(Error::format(&self.weights, message));
                 }
                 let model = models::by_name(&model, classes.len())?;
+                // Before pictures are made as large as the file says.
+                model.trace(1, input)?;
                 Ok(Trained { model, tensors, input, classes, mean, std })
             }
         }

@@ -120,7 +120,11 @@ impl Config {
     pub fn read(dir: impl AsRef<Path>) -> Result<Self> {
         let path = path(dir.as_ref());
         let text = std::fs::read_to_string(&path).map_err(|error| Error::io(&path, "read", error))?;
-        toml::from_str(&text).map_err(|error| Error::format(&path, error.to_string().trim_end()))
+        Self::parse(&path, &text)
+    }
+
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|error| Error::format(path, error.to_string().trim_end()))
     }
 
     /// Writes `config.toml` into `dir`.
