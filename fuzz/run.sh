@@ -8,8 +8,7 @@ seconds=${1:-120}
 [ $# -gt 0 ] || set -- $(ls seeds)
 for target; do
     mkdir -p "corpus/$target"
-    words=dictionaries/$target.dict
-    [ -e "$words" ] || words=dictionaries/torch.dict
+    case $target in pth | legacy | pickle) words=-dict=dictionaries/torch.dict ;; *) words=-only_ascii=0 ;; esac
     nice -n 19 cargo +nightly fuzz run --release --debug-assertions "$target" "corpus/$target" "seeds/$target" -- \
-        -max_total_time="$seconds" -max_len=4096 -rss_limit_mb=1024 -timeout=5 -dict="$words" -print_final_stats=1
+        -max_total_time="$seconds" -max_len=4096 -rss_limit_mb=1024 -timeout=5 "$words" -print_final_stats=1
 done

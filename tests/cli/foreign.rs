@@ -127,16 +127,15 @@ fn a_network_begins_with_the_part_that_fits() {
         .fails_with(2, &["--init-partial is b, but the run"]);
 }
 
-/// A picture would be scaled up to half a terabyte.
+/// Else a picture would be scaled up to 10 GB.
 #[test]
 fn an_input_that_the_network_does_not_take_is_refused_first() {
     let dir = folder();
     let mut file = TensorFile::new();
     let entries =
-        [("model", "lenet5"), ("input", "1x700000x700000"), ("classes", "[\"a\",\"b\"]"), ("mean", "0"), ("std", "1")];
+        [("model", "lenet5"), ("input", "1x60000x60000"), ("classes", "[\"a\",\"b\"]"), ("mean", "0"), ("std", "1")];
     file.metadata.extend(entries.map(|(key, value)| (key.to_string(), value.to_string())));
     file.write(dir.path().join("w.safetensors")).unwrap();
-    image::GrayImage::new(2, 2).save(dir.path().join("0.png")).unwrap();
     let says = ["takes images of [[1, 28, 28]"];
     wgrad(dir.path(), "predict --weights w.safetensors 0.png").fails_with(2, &says);
 }
