@@ -64,18 +64,29 @@ pub struct Lowering<'a> {
     pub target: &'a Target,
     pub(super) launches: Vec<Launch>,
     pub(super) temporaries: Vec<u64>,
+    /// Loss and hits that are to be recorded, until a kernel does it.
+    pub(super) record: Option<(Value, Value)>,
     layer: String,
 }
 
 impl<'a> Lowering<'a> {
     pub(super) fn new(graph: &'a Graph, target: &'a Target) -> Self {
-        Self { graph, target, launches: vec![], temporaries: vec![], layer: String::new() }
+        Self { graph, target, launches: vec![], temporaries: vec![], record: None, layer: String::new() }
     }
 
     /// Appends the launches of `node`.
     pub(super) fn node(&mut self, node: &Node) -> Result<()> {
         self.layer = node.layer.clone();
         kernels::lower(self, node)
+    }
+
+    /// Whether `loss` and `hits` are what the program records; whoever asks must then write [`Operand::Records`].
+    pub fn record_here(&mut self, loss: Value, hits: Value) -> bool {
+        let here = self.record == Some((loss, hits));
+        if here {
+            self.record = None;
+        }
+        here
     }
 
     /// The extents of a value.

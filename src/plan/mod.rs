@@ -35,7 +35,7 @@ pub const SLOTS: usize = 64;
 
 /// Bytes of one entry in the table of step numbers, and of one record.
 pub const STEP_BYTES: u64 = ALIGNMENT;
-/// Bytes of one record: loss, correct, rows, and a spare number.
+/// Bytes of one record: loss, right rows, rows that count, and a spare number.
 pub const RECORD_BYTES: u64 = 16;
 
 /// What a buffer is for. Plans of one run share the buffers of equal roles.
@@ -108,8 +108,12 @@ impl Plan {
         let program = fuse(program)?;
         let layout = ParameterLayout::new(&program.graph, &program.groups, target)?;
         let mut ctx = Lowering::new(&program.graph, target);
+        ctx.record = program.record.values();
         for node in program.graph.nodes() {
             ctx.node(node)?;
+        }
+        if let Some((loss, hits)) = ctx.record {
+            crate::kernels::lower_record(&mut ctx, loss, hits)?;
         }
         let roots = program.roots();
         let mut placement = Placement::new(&program, &layout, &roots);

@@ -149,7 +149,7 @@ impl<'a> Placement<'a> {
                 Operand::Temporary(_) | Operand::Gradient(..) => self.placed[operand].clone(),
                 Operand::Arena(arena, stretch) => stretch.region(arena),
                 Operand::Records => {
-                    let slots = if self.program.record == Record::Loss { SLOTS as u64 } else { 1 };
+                    let slots = if self.program.record == Record::None { 1 } else { SLOTS as u64 };
                     Region { role: Role::Records, offset: 0, size: slots * RECORD_BYTES }
                 }
                 Operand::Null => {

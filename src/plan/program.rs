@@ -9,8 +9,23 @@ use std::collections::BTreeMap;
 pub enum Record {
     /// No ring is needed.
     None,
-    /// The losses of the graph's cross-entropy.
-    Loss,
+    /// A loss and how many rows are right of how many, see [`CrossEntropy`](crate::graph::CrossEntropy).
+    Loss {
+        /// One number, put together from any number of losses.
+        loss: Value,
+        /// Two numbers, those of the classifier that counts.
+        hits: Value,
+    },
+}
+
+impl Record {
+    /// The values that are recorded.
+    pub fn values(self) -> Option<(Value, Value)> {
+        match self {
+            Self::None => None,
+            Self::Loss { loss, hits } => Some((loss, hits)),
+        }
+    }
 }
 
 /// A graph and what is wanted of it.
@@ -57,7 +72,7 @@ impl Program {
         let mut buffers = BTreeMap::from([
             (Role::Null, 8 * super::ALIGNMENT),
             (Role::Steps, SLOTS as u64 * STEP_BYTES),
-            (Role::Records, if self.record == Record::Loss { SLOTS as u64 * RECORD_BYTES } else { RECORD_BYTES }),
+            (Role::Records, if self.record == Record::None { RECORD_BYTES } else { SLOTS as u64 * RECORD_BYTES }),
         ]);
         let mut arenas = vec![Arena::Parameters];
         if !self.gradients.is_empty() {

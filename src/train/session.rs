@@ -70,7 +70,7 @@ fn forward(
 /// The program of a training step.
 pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Program> {
     let (mut graph, logits, labels) = forward(model, dataset, "train", &dataset.train, settings.batch_size)?;
-    let (loss, _) = graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
+    let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
     let mut groups = Groups::default();
     let trainable = graph.parameters().filter(|(name, _)| !groups.is_frozen(name));
     let (names, parameters): (Vec<String>, Vec<Value>) =
@@ -86,7 +86,7 @@ pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -
     }
     program.groups = groups;
     program.optimizer = Some(settings.optimizer);
-    program.record = Record::Loss;
+    program.record = Record::Loss { loss, hits };
     Ok(program)
 }
 
@@ -107,9 +107,9 @@ impl RunPlan {
         let training = training_program(model, dataset, settings)?;
         let train = Plan::new(&training, target)?;
         let (mut graph, logits, labels) = forward(model, dataset, "test", &dataset.test, settings.batch_size)?;
-        graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
+        let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
         let mut program = Program::new("evaluation step", graph, &[logits]);
-        program.record = Record::Loss;
+        program.record = Record::Loss { loss, hits };
         program.groups = training.groups;
         let eval = Plan::new(&program, target)?;
 
