@@ -42,7 +42,8 @@ impl TensorFile {
             return Err(Error::format(
                 &self.path,
                 format!(
-                    "does not fit this network: {}; use the model, input and number of classes that it was made with",
+                    "does not fit this network: {}; use the model, input and number of classes that it was made with, or \
+                     --init-partial to train on from what fits",
                     problems.join("; ")
                 ),
             ));
@@ -201,7 +202,7 @@ mod tests {
              1 of another shape (fc: expected [5, 84], found [10, 84]); \
              1 of a type other than F32, F16, BF16 and F64 (count: found I64); \
              3 not in the network (x1, x2, extra); \
-             use the model, input and number of classes that it was made with"
+             use the model, input and number of classes that it was made with, or --init-partial to train on from what fits"
         );
         assert_eq!(file.names().count(), 5);
     }
