@@ -95,29 +95,37 @@ pub(super) fn describe(file: &mut TensorFile, model: &Model, input: [usize; 3], 
 
 /// Reads weights that a run saved (`best.safetensors`, `checkpoint.safetensors`).
 pub fn read_weights(path: &Path) -> Result<Weights> {
-    let tensors = TensorFile::read(path)?;
-    let entry = |key: &str| -> Result<&str> {
-        let missing = || {
-            Error::format(
-                path,
-                format!("the metadata has no {key:?}: these weights were not saved by wgrad; say --model and --data"),
-            )
+    Weights::new(path, TensorFile::read(path)?)
+}
+
+impl Weights {
+    /// Takes what the metadata of `tensors`, the content of `path`, say.
+    pub(crate) fn new(path: &Path, tensors: TensorFile) -> Result<Self> {
+        let entry = |key: &str| -> Result<&str> {
+            let missing = || {
+                Error::format(
+                    path,
+                    format!(
+                        "the metadata has no {key:?}: these weights were not saved by wgrad; say --model and --data"
+                    ),
+                )
+            };
+            tensors.metadata.get(key).map(String::as_str).ok_or_else(missing)
         };
-        tensors.metadata.get(key).map(String::as_str).ok_or_else(missing)
-    };
-    let wrong = |key: &str, value: &str| {
-        Error::format(path, format!("the metadata's {key} is {value:?}, which cannot be read"))
-    };
-    let numbers = |key: &str| -> Result<Vec<f32>> {
-        let value = entry(key)?;
-        value.split(',').map(|number| number.parse().map_err(|_| wrong(key, value))).collect()
-    };
-    let extents: Vec<usize> = entry("input")?.split('x').filter_map(|extent| extent.parse().ok()).collect();
-    let input = extents.try_into().map_err(|_| wrong("input", entry("input").unwrap_or_default()))?;
-    let classes = entry("classes")?;
-    let classes = serde_json::from_str(classes).map_err(|_| wrong("classes", classes))?;
-    let (mean, std) = (numbers("mean")?, numbers("std")?);
-    Ok(Weights { model: entry("model")?.into(), input, classes, mean, std, tensors })
+        let wrong = |key: &str, value: &str| {
+            Error::format(path, format!("the metadata's {key} is {value:?}, which cannot be read"))
+        };
+        let numbers = |key: &str| -> Result<Vec<f32>> {
+            let value = entry(key)?;
+            value.split(',').map(|number| number.parse().map_err(|_| wrong(key, value))).collect()
+        };
+        let extents: Vec<usize> = entry("input")?.split('x').filter_map(|extent| extent.parse().ok()).collect();
+        let input = extents.try_into().map_err(|_| wrong("input", entry("input").unwrap_or_default()))?;
+        let classes = entry("classes")?;
+        let classes = serde_json::from_str(classes).map_err(|_| wrong("classes", classes))?;
+        let (mean, std) = (numbers("mean")?, numbers("std")?);
+        Ok(Self { model: entry("model")?.into(), input, classes, mean, std, tensors })
+    }
 }
 
 /// Puts named numbers into `file`.
