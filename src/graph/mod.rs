@@ -22,6 +22,7 @@ mod op;
 mod optimizer;
 mod pool;
 mod reduce;
+mod response;
 mod softmax;
 mod window;
 
@@ -40,6 +41,7 @@ pub use op::{Epilogue, Mask, Op};
 pub use optimizer::Optimizer;
 pub use pool::{Pool2d, Pool2dBackward};
 pub use reduce::Reduce;
+pub use response::ResponseNorm;
 pub use softmax::Softmax;
 pub use window::output_size;
 

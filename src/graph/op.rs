@@ -36,7 +36,7 @@ pub enum Op {
     AdaptivePool2dBackward(AdaptivePool2dBackward),
     /// A function of each element.
     Unary(Unary),
-    /// Its gradient, from its result.
+    /// Its gradient, from its result or its operand.
     UnaryBackward(Unary),
     /// A function of two tensors' elements, with broadcasting.
     Binary(Binary),
@@ -58,6 +58,10 @@ pub enum Op {
     Softmax(Softmax),
     /// Its gradient, from its result.
     SoftmaxBackward(Softmax),
+    /// Local response normalisation.
+    ResponseNorm(ResponseNorm),
+    /// Its gradient, from its operand.
+    ResponseNormBackward(ResponseNorm),
     /// Mean cross-entropy of logits, and the number of correct predictions.
     CrossEntropy(CrossEntropy),
     /// Its gradient.
@@ -73,12 +77,13 @@ pub struct Epilogue {
     pub mask: Option<Mask>,
 }
 
-/// A multiplication by `activation'`, computed from the activation's result `output`.
+/// A multiplication by `activation'`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mask {
     /// The activation.
     pub activation: Unary,
-    /// Its result in the forward pass, of the shape of the node's own result.
+    /// What the derivative is computed from: the activation's result, or its operand where
+    /// [`Unary::needs_operand`]; of the shape of the node's own result.
     pub output: Value,
 }
 
@@ -113,6 +118,8 @@ impl Op {
             Self::Pad(_) => "pad",
             Self::Softmax(softmax) => softmax.name(),
             Self::SoftmaxBackward(softmax) => softmax.backward_name(),
+            Self::ResponseNorm(_) => "response_norm",
+            Self::ResponseNormBackward(_) => "response_norm_backward",
             Self::CrossEntropy(_) => "cross_entropy",
             Self::CrossEntropyGrad(_) => "cross_entropy_grad",
         }
@@ -131,6 +138,7 @@ impl Op {
             Self::Conv2d(_) | Self::MatMul(_) => (2, 3, true),
             Self::Conv2dBackwardData(_) | Self::Conv2dBackwardWeight(_) => (2, 2, true),
             Self::UnaryBackward(_) | Self::SoftmaxBackward(_) | Self::Binary(_) => (2, 2, true),
+            Self::ResponseNormBackward(_) => (2, 2, true),
             Self::Pool2dBackward(back) if back.pool.average => (1, 1, true),
             Self::AdaptivePool2dBackward(back) if back.average => (1, 1, true),
             Self::Pool2dBackward(_) | Self::AdaptivePool2dBackward(_) | Self::CrossEntropy(_) => (2, 2, false),
@@ -171,7 +179,9 @@ impl Op {
             Self::AdaptivePool2d(pool) => pool.infer(inputs),
             Self::AdaptivePool2dBackward(back) => back.infer(inputs),
             Self::Unary(_) => elementwise::infer_unary(inputs),
-            Self::UnaryBackward(_) | Self::SoftmaxBackward(_) => elementwise::infer_same(self.name(), inputs),
+            Self::UnaryBackward(_) | Self::SoftmaxBackward(_) | Self::ResponseNormBackward(_) => {
+                elementwise::infer_same(self.name(), inputs)
+            }
             Self::Binary(binary) => binary.infer(inputs),
             Self::Broadcast(shape) => elementwise::infer_broadcast(shape, inputs),
             Self::Reduce(reduce) => reduce.infer(inputs),
@@ -181,6 +191,7 @@ impl Op {
             Self::Slice(slice) => slice.infer(inputs),
             Self::Pad(pad) => pad.infer(inputs),
             Self::Softmax(softmax) => softmax.infer(inputs),
+            Self::ResponseNorm(norm) => norm.infer(inputs),
             Self::CrossEntropy(loss) => loss.infer(inputs),
             Self::CrossEntropyGrad(grad) => grad.infer(inputs),
         }
@@ -210,6 +221,7 @@ impl Op {
             Self::Slice(slice) => slice.gradient(graph, node, grad),
             Self::Pad(pad) => pad.gradient(graph, grad),
             Self::Softmax(softmax) => softmax.gradient(graph, node, grad),
+            Self::ResponseNorm(norm) => norm.gradient(graph, node, grad),
             Self::CrossEntropy(loss) => loss.gradient(graph, node, grad),
             _ => Err(Error::shape(&*node.layer, format!("{} has no gradient", self.name()))),
         }
@@ -219,7 +231,7 @@ impl Op {
     pub(crate) fn takes_epilogue(&self) -> bool {
         match self {
             Self::Conv2d(_) | Self::Conv2dBackwardData(_) | Self::Pool2dBackward(_) => true,
-            Self::AdaptivePool2dBackward(_) | Self::Slice(_) | Self::Pad(_) => true,
+            Self::AdaptivePool2dBackward(_) | Self::ResponseNormBackward(_) | Self::Slice(_) | Self::Pad(_) => true,
             Self::MatMul(matmul) => !matmul.row_sums,
             _ => false,
         }

@@ -16,6 +16,7 @@ mod matmul;
 mod pad;
 mod pool;
 mod reduce;
+mod response;
 mod softmax;
 mod update;
 
@@ -100,6 +101,8 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("pad", include_str!("../../shaders/pad.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("reduce_splits", include_str!("../../shaders/reduce_splits.wgsl")),
+    ("response_norm", include_str!("../../shaders/response_norm.wgsl")),
+    ("response_norm_backward", include_str!("../../shaders/response_norm_backward.wgsl")),
     ("sgd", include_str!("../../shaders/sgd.wgsl")),
     ("softmax", include_str!("../../shaders/softmax.wgsl")),
     ("softmax_backward", include_str!("../../shaders/softmax_backward.wgsl")),
@@ -135,6 +138,8 @@ pub(crate) fn lower(ctx: &mut Lowering, node: &Node) -> Result<()> {
         Op::Pad(padding) => pad::pad(ctx, node, padding),
         Op::Softmax(softmax) => softmax::forward(ctx, node, softmax),
         Op::SoftmaxBackward(softmax) => softmax::backward(ctx, node, softmax),
+        Op::ResponseNorm(norm) => response::forward(ctx, node, norm),
+        Op::ResponseNormBackward(norm) => response::backward(ctx, node, norm),
         Op::CrossEntropy(loss) => cross_entropy::forward(ctx, node, loss),
         Op::CrossEntropyGrad(_) => cross_entropy::backward(ctx, node),
     }

@@ -27,6 +27,7 @@ pub fn reduction_length(graph: &Graph, node: &Node) -> usize {
         }
         (Op::Reduce(op), x, _) => op.length(x),
         (Op::Softmax(op) | Op::SoftmaxBackward(op), x, _) => x.get(op.axis).copied().unwrap_or(1),
+        (Op::ResponseNorm(op) | Op::ResponseNormBackward(op), ..) => op.size,
         (Op::CrossEntropy(_), &[n, c], _) => n + c,
         (Op::CrossEntropyGrad(_), &[_, c], _) => c,
         _ => 1,

@@ -18,6 +18,7 @@ mod loss;
 mod matmul;
 mod pool;
 mod reduce;
+mod response;
 mod softmax;
 
 #[cfg(test)]
@@ -28,6 +29,8 @@ mod evaluate_tests;
 mod gradient_tests;
 
 pub use array::Array;
+#[cfg(test)]
+pub(crate) use elementwise::erf;
 pub use feeds::feeds;
 pub use length::reduction_length;
 
@@ -124,6 +127,8 @@ fn apply(op: &Op, inputs: &[&Array], shape: &[usize]) -> Yields<Vec<Array>> {
         (Op::Pad(op), [x]) => one(layout::pad(op, x, shape)?),
         (Op::Softmax(op), [x]) => one(softmax::forward(op, x)),
         (Op::SoftmaxBackward(op), [dy, y]) => one(softmax::backward(op, dy, y)),
+        (Op::ResponseNorm(op), [x]) => one(response::forward(op, x)),
+        (Op::ResponseNormBackward(op), [dy, x]) => one(response::backward(op, dy, x)),
         (Op::CrossEntropy(op), [logits, labels]) => loss::cross_entropy(op, logits, labels),
         (Op::CrossEntropyGrad(_), [logits, labels, grad]) => {
             one(loss::cross_entropy_grad(logits, labels, grad.data[0])?)

@@ -472,6 +472,28 @@ def pointwise_cases(ops):
         ops.add(op, {}, {"input": x}, lambda input: f(input))
         ops.begin(op, "wide")
         ops.add(op, {}, {"input": ops.rand(3, 9) * 16}, lambda input: f(input))
+    # Numbers in attrs are exact in float32.
+    for op, attrs, f in (
+        ("leaky_relu", {"negative_slope": 0.125}, F.leaky_relu),
+        ("leaky_relu", {"negative_slope": -0.5}, F.leaky_relu),
+        ("relu6", {}, F.relu6), ("hardswish", {}, F.hardswish), ("silu", {}, F.silu),
+        ("gelu", {"approximate": "none"}, F.gelu), ("gelu", {"approximate": "tanh"}, F.gelu),
+    ):  # fmt: skip
+        ops.begin(op, " ".join(str(v) for v in attrs.values()))
+        x = ops.rand(4, 11) * 10
+        x[0, :2] = torch.tensor([0.0, 6.0])
+        ops.add(op, attrs, {"input": x}, lambda input: f(input, **attrs))
+
+
+def norm_cases(ops):
+    for note, shape, size, attrs in (
+        ("5 of 8", (2, 8, 2, 3), 5, dict(alpha=0.5, beta=0.75, k=2.0)),
+        ("4 of 5", (1, 5, 4), 4, dict(alpha=1.0, beta=0.5, k=1.0)),
+        ("7 of 3", (2, 3, 3), 7, dict(alpha=2.0, beta=1.25, k=0.5)),
+    ):
+        ops.begin("local_response_norm", note)
+        ops.add("local_response_norm", {"size": size, **attrs}, {"input": ops.rand(*shape)},
+                lambda input: F.local_response_norm(input, size, **attrs))  # fmt: skip
 
 
 def layout_cases(ops):
@@ -531,6 +553,7 @@ def make_ops(out):
     dense_cases(ops)
     layout_cases(ops)
     pointwise_cases(ops)
+    norm_cases(ops)
     loss_cases(ops)
     reduce_cases(ops)
     write_json(out / "ops.json", ops.cases, 9)

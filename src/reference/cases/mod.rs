@@ -18,6 +18,7 @@ mod layers;
 mod layout;
 mod loss;
 mod matmul;
+mod norm;
 mod pool;
 mod reduce;
 
@@ -46,8 +47,16 @@ pub struct Case {
 ///
 /// None: the list is fixed, and a test builds it.
 pub fn cases() -> Result<Vec<Case>> {
-    let families =
-        [conv::list(), matmul::list(), pool::list(), elementwise::list(), layout::list(), reduce::list(), loss::list()];
+    let families = [
+        conv::list(),
+        matmul::list(),
+        pool::list(),
+        elementwise::list(),
+        layout::list(),
+        reduce::list(),
+        norm::list(),
+        loss::list(),
+    ];
     families.into_iter().flatten().chain(layers::list()).collect()
 }
 
@@ -133,6 +142,6 @@ mod tests {
             assert!(names.insert(case.name.clone()), "two cases are called {}", case.name);
         }
         // All but parameter, scale_backward (only ever a mask) and the fused forms that no graph begins with.
-        assert_eq!(operators.len(), 39, "{operators:?}");
+        assert_eq!(operators.len(), 53, "{operators:?}");
     }
 }
