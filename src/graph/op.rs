@@ -62,6 +62,12 @@ pub enum Op {
     ResponseNorm(ResponseNorm),
     /// Its gradient, from its operand.
     ResponseNormBackward(ResponseNorm),
+    /// Layer or group normalisation.
+    Norm(Norm),
+    /// Its gradient by the operand.
+    NormBackward(Norm),
+    /// Its gradients by weight and bias.
+    NormBackwardWeight(Norm),
     /// Mean cross-entropy of logits, and the number of correct predictions.
     CrossEntropy(CrossEntropy),
     /// Its gradient.
@@ -120,6 +126,9 @@ impl Op {
             Self::SoftmaxBackward(softmax) => softmax.backward_name(),
             Self::ResponseNorm(_) => "response_norm",
             Self::ResponseNormBackward(_) => "response_norm_backward",
+            Self::Norm(norm) => norm.name(),
+            Self::NormBackward(norm) => norm.backward_name(),
+            Self::NormBackwardWeight(norm) => norm.backward_weight_name(),
             Self::CrossEntropy(_) => "cross_entropy",
             Self::CrossEntropyGrad(_) => "cross_entropy_grad",
         }
@@ -139,6 +148,9 @@ impl Op {
             Self::Conv2dBackwardData(_) | Self::Conv2dBackwardWeight(_) => (2, 2, true),
             Self::UnaryBackward(_) | Self::SoftmaxBackward(_) | Self::Binary(_) => (2, 2, true),
             Self::ResponseNormBackward(_) => (2, 2, true),
+            Self::Norm(_) => (1, 3, true),
+            Self::NormBackward(_) => (4, 5, true),
+            Self::NormBackwardWeight(_) => (4, 4, true),
             Self::Pool2dBackward(back) if back.pool.average => (1, 1, true),
             Self::AdaptivePool2dBackward(back) if back.average => (1, 1, true),
             Self::Pool2dBackward(_) | Self::AdaptivePool2dBackward(_) | Self::CrossEntropy(_) => (2, 2, false),
@@ -192,6 +204,9 @@ impl Op {
             Self::Pad(pad) => pad.infer(inputs),
             Self::Softmax(softmax) => softmax.infer(inputs),
             Self::ResponseNorm(norm) => norm.infer(inputs),
+            Self::Norm(norm) => norm.infer(inputs),
+            Self::NormBackward(norm) => norm.infer_backward(inputs, false),
+            Self::NormBackwardWeight(norm) => norm.infer_backward(inputs, true),
             Self::CrossEntropy(loss) => loss.infer(inputs),
             Self::CrossEntropyGrad(grad) => grad.infer(inputs),
         }
@@ -222,6 +237,7 @@ impl Op {
             Self::Pad(pad) => pad.gradient(graph, grad),
             Self::Softmax(softmax) => softmax.gradient(graph, node, grad),
             Self::ResponseNorm(norm) => norm.gradient(graph, node, grad),
+            Self::Norm(norm) => norm.gradient(graph, node, grad, needs),
             Self::CrossEntropy(loss) => loss.gradient(graph, node, grad),
             _ => Err(Error::shape(&*node.layer, format!("{} has no gradient", self.name()))),
         }
@@ -230,7 +246,7 @@ impl Op {
     /// Whether the kernels of this operator can apply an [`Epilogue`] to their first result.
     pub(crate) fn takes_epilogue(&self) -> bool {
         match self {
-            Self::Conv2d(_) | Self::Conv2dBackwardData(_) | Self::Pool2dBackward(_) => true,
+            Self::Conv2d(_) | Self::Conv2dBackwardData(_) | Self::Pool2dBackward(_) | Self::Norm(_) => true,
             Self::AdaptivePool2dBackward(_) | Self::ResponseNormBackward(_) | Self::Slice(_) | Self::Pad(_) => true,
             Self::MatMul(matmul) => !matmul.row_sums,
             _ => false,

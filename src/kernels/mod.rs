@@ -13,6 +13,7 @@ mod elementwise;
 mod fold;
 mod gather;
 mod matmul;
+mod norm;
 mod pad;
 mod pool;
 mod reduce;
@@ -98,6 +99,10 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("max_pool", include_str!("../../shaders/max_pool.wgsl")),
     ("max_pool_backward", include_str!("../../shaders/max_pool_backward.wgsl")),
     ("max_pool_windows", include_str!("../../shaders/max_pool_windows.wgsl")),
+    ("norm", include_str!("../../shaders/norm.wgsl")),
+    ("norm_backward", include_str!("../../shaders/norm_backward.wgsl")),
+    ("norm_stats", include_str!("../../shaders/norm_stats.wgsl")),
+    ("norm_sums", include_str!("../../shaders/norm_sums.wgsl")),
     ("pad", include_str!("../../shaders/pad.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("reduce_splits", include_str!("../../shaders/reduce_splits.wgsl")),
@@ -140,6 +145,9 @@ pub(crate) fn lower(ctx: &mut Lowering, node: &Node) -> Result<()> {
         Op::SoftmaxBackward(softmax) => softmax::backward(ctx, node, softmax),
         Op::ResponseNorm(norm) => response::forward(ctx, node, norm),
         Op::ResponseNormBackward(norm) => response::backward(ctx, node, norm),
+        Op::Norm(op) => norm::forward(ctx, node, op),
+        Op::NormBackward(op) => norm::backward(ctx, node, op),
+        Op::NormBackwardWeight(op) => norm::backward_weight(ctx, node, op),
         Op::CrossEntropy(loss) => cross_entropy::forward(ctx, node, loss),
         Op::CrossEntropyGrad(_) => cross_entropy::backward(ctx, node),
     }

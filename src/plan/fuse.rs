@@ -137,7 +137,11 @@ fn fuse_activations(program: &mut Program) {
                     nodes[into].outputs[0] = node.outputs[0];
                     dropped[at] = true;
                 }
-                Op::UnaryBackward(activation) if free && produced.get(&node.inputs[1]).is_none_or(|&y| y < into) => {
+                Op::UnaryBackward(activation)
+                    if free
+                        && !matches!(nodes[into].op, Op::Norm(_))
+                        && produced.get(&node.inputs[1]).is_none_or(|&y| y < into) =>
+                {
                     nodes[into].epilogue.mask = Some(Mask { activation, output: node.inputs[1] });
                     nodes[into].outputs[0] = node.outputs[0];
                     dropped[at] = true;

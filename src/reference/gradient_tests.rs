@@ -3,7 +3,7 @@
 
 use super::cases::Case;
 use super::*;
-use crate::graph::{Binary, Conv2d, DType, MatMul, Pad, Pool2d, ResponseNorm, Unary, broadcast_shapes};
+use crate::graph::{Binary, Conv2d, DType, MatMul, Norm, NormOver, Pad, Pool2d, ResponseNorm, Unary, broadcast_shapes};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -164,6 +164,17 @@ proptest! {
     #[test]
     fn response_norms(shape in prop::collection::vec(1_usize..5, 2..4), size in 1_usize..7, beta in 0.3_f32..2.0, k in 0.5_f32..2.0) {
         check(&[&shape], |g, x| g.response_norm(x[0], ResponseNorm { size, alpha: 1.5, beta, k }));
+    }
+
+    #[test]
+    fn norms(shape in prop::collection::vec(1_usize..5, 1..4), last in 0_usize..3, group in 1_usize..4, weights in 0_usize..3) {
+        let layer = Norm { over: NormOver::LastAxes(last % shape.len() + 1), eps: 0.1 };
+        let mut grouped = shape.clone();
+        grouped.insert(1, 2 * group);
+        for (norm, x) in [(layer, shape), (Norm { over: NormOver::Groups(group), eps: 0.1 }, grouped)] {
+            let w = norm.weight_shape(&x);
+            check(&[&x[..], &w, &w][..weights + 1], |g, x| Ok(g.add_node(Op::Norm(norm), x)?[0]));
+        }
     }
 
     #[test]

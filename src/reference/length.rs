@@ -28,6 +28,8 @@ pub fn reduction_length(graph: &Graph, node: &Node) -> usize {
         (Op::Reduce(op), x, _) => op.length(x),
         (Op::Softmax(op) | Op::SoftmaxBackward(op), x, _) => x.get(op.axis).copied().unwrap_or(1),
         (Op::ResponseNorm(op) | Op::ResponseNormBackward(op), ..) => op.size,
+        (Op::Norm(op) | Op::NormBackward(op), x, _) => op.extents(x).map_or(1, |at| at.length),
+        (Op::NormBackwardWeight(op), x, _) => op.extents(x).map_or(1, |at| at.rows * at.length / at.weights),
         (Op::CrossEntropy(_), &[n, c], _) => n + c,
         (Op::CrossEntropyGrad(_), &[_, c], _) => c,
         _ => 1,

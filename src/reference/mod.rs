@@ -16,6 +16,7 @@ mod layout;
 mod length;
 mod loss;
 mod matmul;
+mod norm;
 mod pool;
 mod reduce;
 mod response;
@@ -129,6 +130,9 @@ fn apply(op: &Op, inputs: &[&Array], shape: &[usize]) -> Yields<Vec<Array>> {
         (Op::SoftmaxBackward(op), [dy, y]) => one(softmax::backward(op, dy, y)),
         (Op::ResponseNorm(op), [x]) => one(response::forward(op, x)),
         (Op::ResponseNormBackward(op), [dy, x]) => one(response::backward(op, dy, x)),
+        (Op::Norm(op), _) => norm::forward(op, inputs),
+        (Op::NormBackward(op), _) => one(norm::backward(op, inputs)?),
+        (Op::NormBackwardWeight(op), _) => norm::backward_weight(op, inputs),
         (Op::CrossEntropy(op), [logits, labels]) => loss::cross_entropy(op, logits, labels),
         (Op::CrossEntropyGrad(_), [logits, labels, grad]) => {
             one(loss::cross_entropy_grad(logits, labels, grad.data[0])?)

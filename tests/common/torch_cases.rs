@@ -98,6 +98,13 @@ fn trace(g: &mut Graph, op: &str, attrs: &Json, inputs: &HashMap<&str, Value>) -
         "gelu" => g.unary(of("input"), if attrs["approximate"] == "tanh" { Unary::GeluTanh } else { Unary::Gelu }),
         "silu" => g.unary(of("input"), Unary::Silu),
         "hardswish" => g.unary(of("input"), Unary::HardSwish),
+        "layer_norm" | "group_norm" => {
+            let [weight, bias] = ["weight", "bias"].map(|key| inputs.get(key).copied());
+            match op {
+                "layer_norm" => g.layer_norm(of("input"), count("axes"), weight, bias, number("eps")),
+                _ => g.group_norm(of("input"), count("num_groups"), weight, bias, number("eps")),
+            }
+        }
         "local_response_norm" => {
             let [alpha, beta, k] = ["alpha", "beta", "k"].map(number);
             g.response_norm(of("input"), ResponseNorm { size: count("size"), alpha, beta, k })

@@ -494,6 +494,25 @@ def norm_cases(ops):
         ops.begin("local_response_norm", note)
         ops.add("local_response_norm", {"size": size, **attrs}, {"input": ops.rand(*shape)},
                 lambda input: F.local_response_norm(input, size, **attrs))  # fmt: skip
+    # The offset is where mean(x^2) - mean(x)^2 would lose most digits.
+    eps = 2.0**-10
+    for shape, axes, weights, offset in (
+        ((4, 6), 1, 2, 0), ((2, 3, 5), 2, 1, 0), ((3, 8), 1, 0, 0), ((2, 24), 1, 2, 8),
+    ):  # fmt: skip
+        ops.begin("layer_norm", f"{list(shape)} over {axes}{f' offset {offset}' if offset else ''}")
+        extents = shape[-axes:]
+        inputs = {"input": ops.rand(*shape) + offset}
+        inputs.update({key: ops.rand(*extents) for key in ("weight", "bias")[:weights]})
+        ops.add("layer_norm", {"axes": axes, "eps": eps}, inputs,
+                lambda input, weight=None, bias=None:
+                F.layer_norm(input, extents, weight, bias, eps))  # fmt: skip
+    for shape, groups, weights in (((2, 4, 2, 3), 2, 2), ((2, 6, 4), 6, 2), ((2, 3, 2, 2), 1, 0)):
+        ops.begin("group_norm", f"{list(shape)} in {groups}")
+        inputs = {"input": ops.rand(*shape)}
+        inputs.update({key: ops.rand(shape[1]) for key in ("weight", "bias")[:weights]})
+        ops.add("group_norm", {"num_groups": groups, "eps": eps}, inputs,
+                lambda input, weight=None, bias=None:
+                F.group_norm(input, groups, weight, bias, eps))  # fmt: skip
 
 
 def layout_cases(ops):

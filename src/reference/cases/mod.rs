@@ -142,6 +142,6 @@ mod tests {
             assert!(names.insert(case.name.clone()), "two cases are called {}", case.name);
         }
         // All but parameter, scale_backward (only ever a mask) and the fused forms that no graph begins with.
-        assert_eq!(operators.len(), 53, "{operators:?}");
+        assert_eq!(operators.len(), 59, "{operators:?}");
     }
 }
