@@ -21,10 +21,12 @@ mod elementwise;
 mod layout;
 mod loss;
 mod matmul;
+mod norm;
 mod op;
 mod optimizer;
 mod pool;
 mod reduce;
+mod response;
 mod softmax;
 mod window;
 
@@ -43,10 +45,12 @@ pub use elementwise::{Binary, Unary, broadcast_shapes};
 pub use layout::{Permute, Reshape};
 pub use loss::{CrossEntropy, CrossEntropyGrad, CrossEntropyOptions};
 pub use matmul::MatMul;
+pub use norm::{Norm, NormExtents, NormOver};
 pub use op::{Epilogue, Mask, Op};
 pub use optimizer::Optimizer;
 pub use pool::{Pool2d, Pool2dBackward};
 pub use reduce::Reduce;
+pub use response::ResponseNorm;
 pub use softmax::Softmax;
 pub use window::output_size;
 

@@ -1,7 +1,7 @@
 //! Batch normalisation on `batch_norm_moments`, `batch_norm_merge` and `batch_norm`, its gradients on `batch_norm_sums`
 //! with `reduce_splits` and `batch_norm_backward`.
 
-use super::activation::expression;
+use super::activation::with_epilogue;
 use super::reduce::add_splits;
 use super::{Dim, Kernel};
 use crate::Result;
@@ -125,13 +125,9 @@ pub fn forward(ctx: &mut Lowering, node: &Node, norm: &BatchNorm) -> Result<()> 
         ctx.within(rows, &values, |ctx| {
             let shape = ctx.shape(x);
             let reading = Reading::new(&shape);
-            let mut kernel = reading.kernel("batch_norm");
+            let mut kernel = with_epilogue(reading.kernel("batch_norm"), &node.epilogue, reading.width == 4);
             if residual.is_some() {
                 kernel = kernel.define("RESIDUAL", true);
-            }
-            if let Some(activation) = node.epilogue.activation {
-                let body = format!("let a = v; return {};", expression(activation, reading.width == 4));
-                kernel = kernel.define("activate", body);
             }
             let dims = [reading.channels, reading.plane, reading.count()].map(u);
             let residual = residual.map_or(Operand::Null, Operand::Value);

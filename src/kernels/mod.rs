@@ -15,9 +15,11 @@ mod fold;
 mod gather;
 mod loss;
 mod matmul;
+mod norm;
 mod pad;
 mod pool;
 mod reduce;
+mod response;
 mod softmax;
 mod update;
 mod windows;
@@ -109,10 +111,16 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("max_pool", include_str!("../../shaders/max_pool.wgsl")),
     ("max_pool_backward", include_str!("../../shaders/max_pool_backward.wgsl")),
     ("max_pool_windows", include_str!("../../shaders/max_pool_windows.wgsl")),
+    ("norm", include_str!("../../shaders/norm.wgsl")),
+    ("norm_backward", include_str!("../../shaders/norm_backward.wgsl")),
+    ("norm_stats", include_str!("../../shaders/norm_stats.wgsl")),
+    ("norm_sums", include_str!("../../shaders/norm_sums.wgsl")),
     ("record", include_str!("../../shaders/record.wgsl")),
     ("pad", include_str!("../../shaders/pad.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("reduce_splits", include_str!("../../shaders/reduce_splits.wgsl")),
+    ("response_norm", include_str!("../../shaders/response_norm.wgsl")),
+    ("response_norm_backward", include_str!("../../shaders/response_norm_backward.wgsl")),
     ("sgd", include_str!("../../shaders/sgd.wgsl")),
     ("softmax", include_str!("../../shaders/softmax.wgsl")),
     ("softmax_backward", include_str!("../../shaders/softmax_backward.wgsl")),
@@ -159,5 +167,10 @@ fn lower_rows(ctx: &mut Lowering, node: &Node) -> Result<()> {
         Op::CrossEntropyGrad(grad) => loss::cross_entropy_grad(ctx, node, grad),
         Op::BinaryCrossEntropy(op) => loss::bce(ctx, node, op),
         Op::BinaryCrossEntropyGrad(grad) => loss::bce_grad(ctx, node, &grad.0),
+        Op::ResponseNorm(norm) => response::forward(ctx, node, norm),
+        Op::ResponseNormBackward(norm) => response::backward(ctx, node, norm),
+        Op::Norm(op) => norm::forward(ctx, node, op),
+        Op::NormBackward(op) => norm::backward(ctx, node, op),
+        Op::NormBackwardWeight(op) => norm::backward_weight(ctx, node, op),
     }
 }

@@ -36,7 +36,9 @@ fn by_rows(ctx: &Lowering, node: &Node) -> Option<Vec<Value>> {
         Op::Pool2d(_) | Op::Pool2dBackward(_) | Op::AdaptivePool2d(_) | Op::AdaptivePool2dBackward(_) => {
             node.inputs.clone()
         }
-        Op::Unary(_) | Op::UnaryBackward(_) | Op::Dropout(_) => node.inputs.clone(),
+        Op::Unary(_) | Op::UnaryBackward(_) | Op::Dropout(_) | Op::ResponseNorm(_) | Op::ResponseNormBackward(_) => {
+            node.inputs.clone()
+        }
         Op::Softmax(softmax) | Op::SoftmaxBackward(softmax) if softmax.axis > 0 => node.inputs.clone(),
         Op::Reduce(reduce) if !reduce.axes.contains(&0) => node.inputs.clone(),
         Op::Constant { .. } => vec![],

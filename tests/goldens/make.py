@@ -475,6 +475,47 @@ def pointwise_cases(ops):
         ops.add(op, {}, {"input": x}, lambda input: f(input))
         ops.begin(op, "wide")
         ops.add(op, {}, {"input": ops.rand(3, 9) * 16}, lambda input: f(input))
+    # Numbers in attrs are exact in float32.
+    for op, attrs, f in (
+        ("leaky_relu", {"negative_slope": 0.125}, F.leaky_relu),
+        ("leaky_relu", {"negative_slope": -0.5}, F.leaky_relu),
+        ("relu6", {}, F.relu6), ("hardswish", {}, F.hardswish), ("silu", {}, F.silu),
+        ("gelu", {"approximate": "none"}, F.gelu), ("gelu", {"approximate": "tanh"}, F.gelu),
+    ):  # fmt: skip
+        ops.begin(op, " ".join(str(v) for v in attrs.values()))
+        x = ops.rand(4, 11) * 10
+        x[0, :2] = torch.tensor([0.0, 6.0])
+        ops.add(op, attrs, {"input": x}, lambda input: f(input, **attrs))
+
+
+def norm_cases(ops):
+    for note, shape, size, attrs in (
+        ("5 of 8", (2, 8, 2, 3), 5, dict(alpha=0.5, beta=0.75, k=2.0)),
+        ("4 of 5", (1, 5, 4), 4, dict(alpha=1.0, beta=0.5, k=1.0)),
+        ("7 of 3", (2, 3, 3), 7, dict(alpha=2.0, beta=1.25, k=0.5)),
+    ):
+        ops.begin("local_response_norm", note)
+        ops.add("local_response_norm", {"size": size, **attrs}, {"input": ops.rand(*shape)},
+                lambda input: F.local_response_norm(input, size, **attrs))  # fmt: skip
+    # The offset is where mean(x^2) - mean(x)^2 would lose most digits.
+    eps = 2.0**-10
+    for shape, axes, weights, offset in (
+        ((4, 6), 1, 2, 0), ((2, 3, 5), 2, 1, 0), ((3, 8), 1, 0, 0), ((2, 24), 1, 2, 8),
+    ):  # fmt: skip
+        ops.begin("layer_norm", f"{list(shape)} over {axes}{f' offset {offset}' if offset else ''}")
+        extents = shape[-axes:]
+        inputs = {"input": ops.rand(*shape) + offset}
+        inputs.update({key: ops.rand(*extents) for key in ("weight", "bias")[:weights]})
+        ops.add("layer_norm", {"axes": axes, "eps": eps}, inputs,
+                lambda input, weight=None, bias=None:
+                F.layer_norm(input, extents, weight, bias, eps))  # fmt: skip
+    for shape, groups, weights in (((2, 4, 2, 3), 2, 2), ((2, 6, 4), 6, 2), ((2, 3, 2, 2), 1, 0)):
+        ops.begin("group_norm", f"{list(shape)} in {groups}")
+        inputs = {"input": ops.rand(*shape)}
+        inputs.update({key: ops.rand(shape[1]) for key in ("weight", "bias")[:weights]})
+        ops.add("group_norm", {"num_groups": groups, "eps": eps}, inputs,
+                lambda input, weight=None, bias=None:
+                F.group_norm(input, groups, weight, bias, eps))  # fmt: skip
 
 
 def layout_cases(ops):
@@ -592,11 +633,12 @@ def make_ops(out):
     dense_cases(ops)
     layout_cases(ops)
     pointwise_cases(ops)
+    norm_cases(ops)
     loss_cases(ops)
     normalisation_cases(ops)
     reduce_cases(ops)
     write_json(out / "ops.json", ops.cases, 9)
-    assert (out / "ops.json").stat().st_size < 400_000
+    assert (out / "ops.json").stat().st_size < 500_000
 
 
 # ---------------------------------------------------------------------------- optim
