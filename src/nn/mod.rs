@@ -8,7 +8,11 @@ mod model;
 pub mod models;
 mod summary;
 
-pub use layers::{AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, Relu, Sequential, Sigmoid, Tanh};
+pub use layers::{
+    AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, Branches, Conv2d, Flatten, Gelu, GeluTanh, GlobalAvgPool,
+    GroupNorm, HardSwish, Identity, LayerNorm, LeakyRelu, Linear, LocalResponseNorm, MaxPool2d, Pair, Relu, Relu6,
+    Sequential, Sigmoid, Silu, Tanh, ZeroPad2d,
+};
 pub use model::{Model, Network};
 pub use summary::{Summary, SummaryRow};
 
