@@ -6,8 +6,8 @@ mod torch_cases;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use wgrad::gpu::{Gpu, Runner, StepNumbers};
-use wgrad::graph::{DType, Graph, Init, Optimizer, differentiate, differentiate_from};
-use wgrad::plan::{Arena, Program};
+use wgrad::graph::{Clip, DType, Graph, Init, Optimizer, differentiate, differentiate_from};
+use wgrad::plan::{Arena, Program, Update};
 use wgrad::reference::Array;
 use wgrad::selftest::compare;
 use wgrad::train::Schedule;
@@ -53,6 +53,14 @@ fn optimizers_on_the_adapter() {
                 nesterov: case["hyper"]["nesterov"].as_bool().unwrap(),
                 weight_decay,
             },
+            "rmsprop" => Optimizer::RmsProp {
+                lr: hyper("lr"),
+                alpha: hyper("alpha") as f32,
+                eps: hyper("eps") as f32,
+                momentum: hyper("momentum") as f32,
+                centered: case["hyper"]["centered"].as_bool().unwrap(),
+                weight_decay,
+            },
             kind => {
                 let betas = numbers(&case["hyper"]["betas"]);
                 let (beta1, beta2, eps) = (betas[0] as f32, betas[1] as f32, hyper("eps") as f32);
@@ -67,7 +75,9 @@ fn optimizers_on_the_adapter() {
         let derived = differentiate(&graph, loss, &[weight]).unwrap();
         let mut program = Program::new(name, derived.graph, &[]);
         program.gradients = vec![(weight, derived.grads[0].unwrap())];
-        program.optimizer = Some(optimizer);
+        let limit = |key: &str| case["hyper"][key].as_f64().map(|limit| limit as f32);
+        let clip = limit("clip_norm").map(Clip::Norm).or(limit("clip_value").map(Clip::Value));
+        program.update = Some(Update { clip, ..optimizer.into() });
         let mut runner = pollster::block_on(Runner::new(&gpu, &program)).unwrap();
         let bytes = |numbers: &[f64]| numbers.iter().flat_map(|&n| (n as f32).to_le_bytes()).collect::<Vec<u8>>();
         runner.feed(weight, &bytes(&numbers(&case["param0"]))).unwrap();

@@ -1,5 +1,6 @@
 //! A plan on a device: pipelines and bind groups made once, replayed any number of times.
 
+use super::run::STEP_BLOCK;
 use super::{Gpu, Memory};
 use crate::plan::{ALIGNMENT, Dispatch, Plan, Region, Role, STEP_BYTES};
 use crate::{Error, Result};
@@ -38,7 +39,7 @@ impl Executable {
             entries.push(Entry { pipeline, group, workgroups: launch.workgroups });
         }
         let table = memory.get(&Role::Steps)?;
-        let steps = bind_group(gpu, gpu.inner.pipelines.steps(), "steps", &[(table, 0, 64)]).await?;
+        let steps = bind_group(gpu, gpu.inner.pipelines.steps(), "steps", &[(table, 0, STEP_BLOCK)]).await?;
         Ok(Self { entries, steps })
     }
 

@@ -33,7 +33,7 @@ pub use layout::Reshape;
 pub use loss::{CrossEntropy, CrossEntropyGrad, CrossEntropyOptions};
 pub use matmul::MatMul;
 pub use op::{Epilogue, Mask, Op};
-pub use optimizer::Optimizer;
+pub use optimizer::{Clip, Optimizer};
 pub use pool::{Pool2d, Pool2dBackward};
 pub use reduce::Reduce;
 pub use softmax::Softmax;

@@ -20,7 +20,7 @@ mod update;
 pub use assemble::assemble;
 pub(crate) use elementwise::copy;
 pub(crate) use loss::record as lower_record;
-pub(crate) use update::lower as lower_update;
+pub(crate) use update::{accumulate as lower_accumulation, lower as lower_update};
 
 use crate::Result;
 use crate::graph::{Node, Op};
@@ -75,11 +75,13 @@ const LIGHT: u64 = 1 << 27;
 
 /// Names and texts of all shaders.
 pub const SOURCES: &[(&str, &str)] = &[
+    ("accumulate", include_str!("../../shaders/accumulate.wgsl")),
     ("adam", include_str!("../../shaders/adam.wgsl")),
     ("avg_pool", include_str!("../../shaders/avg_pool.wgsl")),
     ("avg_pool_backward", include_str!("../../shaders/avg_pool_backward.wgsl")),
     ("bce", include_str!("../../shaders/bce.wgsl")),
     ("broadcast", include_str!("../../shaders/broadcast.wgsl")),
+    ("clip_norm", include_str!("../../shaders/clip_norm.wgsl")),
     ("conv", include_str!("../../shaders/conv.wgsl")),
     ("conv_lanes", include_str!("../../shaders/conv_lanes.wgsl")),
     ("conv_pack", include_str!("../../shaders/conv_pack.wgsl")),
@@ -96,9 +98,11 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("max_pool", include_str!("../../shaders/max_pool.wgsl")),
     ("max_pool_backward", include_str!("../../shaders/max_pool_backward.wgsl")),
     ("max_pool_windows", include_str!("../../shaders/max_pool_windows.wgsl")),
+    ("norm_squares", include_str!("../../shaders/norm_squares.wgsl")),
     ("record", include_str!("../../shaders/record.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("reduce_splits", include_str!("../../shaders/reduce_splits.wgsl")),
+    ("rmsprop", include_str!("../../shaders/rmsprop.wgsl")),
     ("sgd", include_str!("../../shaders/sgd.wgsl")),
     ("softmax", include_str!("../../shaders/softmax.wgsl")),
     ("softmax_backward", include_str!("../../shaders/softmax_backward.wgsl")),

@@ -27,7 +27,7 @@ pub use checkpoint::{Checkpoint, Weights, read_weights};
 pub use folder::{Config, RunFolder};
 pub use initial::initial_state;
 pub use observer::{EvalMetrics, Observer, Start, StepMetrics};
-pub use optimizers::{Adam, AdamW, Sgd};
+pub use optimizers::{Adam, AdamW, RmsProp, Sgd};
 pub use order::epoch_order;
 pub use report::Report;
 pub use schedule::Schedule;

@@ -85,7 +85,7 @@ pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -
         }
     }
     program.groups = groups;
-    program.optimizer = Some(settings.optimizer);
+    program.update = Some(settings.optimizer.into());
     program.record = Record::Loss { loss, hits };
     Ok(program)
 }
@@ -269,7 +269,8 @@ impl Session {
         };
         let mut table = vec![0; STEP_BYTES as usize * steps.len()];
         for (slot, (entry, step)) in table.chunks_exact_mut(STEP_BYTES as usize).zip(steps).enumerate() {
-            entry[..32].copy_from_slice(&StepNumbers { slot: slot as u32, ..*step }.to_bytes());
+            let bytes = StepNumbers { slot: slot as u32, ..*step }.to_bytes();
+            entry[..bytes.len()].copy_from_slice(&bytes);
         }
         self.memory.write(&self.gpu, &Region { role: Role::Steps, offset: 0, size: table.len() as u64 }, &table)?;
         let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());

@@ -78,6 +78,11 @@ impl Settings {
                 within("eps", eps.into(), eps.is_finite() && eps > 0.0, "finite and above 0")?;
                 (weight_decay, 0.0)
             }
+            Optimizer::RmsProp { alpha, eps, momentum, weight_decay, .. } => {
+                factor("alpha", alpha)?;
+                within("eps", eps.into(), eps.is_finite() && eps > 0.0, "finite and above 0")?;
+                (weight_decay, momentum)
+            }
         };
         factor("momentum", momentum)?;
         within("weight-decay", decay.into(), decay.is_finite() && decay >= 0.0, "finite and not negative")

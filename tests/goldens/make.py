@@ -184,10 +184,16 @@ def adam(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, kind="adam"):
     return dict(kind=kind, lr=lr, betas=list(betas), eps=eps, weight_decay=weight_decay)
 
 
+def rmsprop(lr, alpha=0.99, eps=1e-8, momentum=0.0, centered=False, weight_decay=0.0):
+    return dict(kind="rmsprop", lr=lr, alpha=alpha, eps=eps, momentum=momentum, centered=centered,
+                weight_decay=weight_decay)  # fmt: skip
+
+
 def optimizer(params, spec):
     """The torch optimizer for one of the dictionaries above."""
     spec = dict(spec)
-    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
+            "rmsprop": torch.optim.RMSprop}  # fmt: skip
     return kind[spec.pop("kind")](params, foreach=False, **spec)
 
 
@@ -569,6 +575,14 @@ OPTIMIZERS = {
     "adamw": adam(0.01, weight_decay=0.1, kind="adamw"),
     "adamw no weight decay": adam(0.01, weight_decay=0.0, kind="adamw"),
     "adamw betas eps": adam(0.02, (0.8, 0.95), 1e-3, 0.05, kind="adamw"),
+    "rmsprop": rmsprop(0.01),
+    "rmsprop momentum weight decay": rmsprop(0.01, 0.9, momentum=0.9, weight_decay=0.05),
+    "rmsprop centered": rmsprop(0.01, 0.5, 1e-3, centered=True),
+    "rmsprop centered momentum": rmsprop(0.005, 0.9, 1e-4, 0.5, True, 0.01),
+    "sgd momentum clip norm": sgd(0.1, 0.9) | dict(clip_norm=0.75),
+    "adam clip norm": adam(0.01) | dict(clip_norm=2.0),
+    "adamw clip value": adam(0.01, weight_decay=0.1, kind="adamw") | dict(clip_value=0.3),
+    "rmsprop clip value": rmsprop(0.01) | dict(clip_value=0.5),
 }
 
 
@@ -584,10 +598,16 @@ def make_optim(out):
     cases = []
     for name, spec in OPTIMIZERS.items():
         p = param0.clone().requires_grad_()
-        opt = optimizer([p], spec)
+        hyper = dict(spec)
+        norm, value = hyper.pop("clip_norm", None), hyper.pop("clip_value", None)
+        opt = optimizer([p], hyper)
         params = []
         for g in grads:
             p.grad = g.clone()
+            if norm is not None:
+                nn.utils.clip_grad_norm_([p], norm)
+            if value is not None:
+                nn.utils.clip_grad_value_([p], value)
             opt.step()
             params.append(p.detach().tolist())
         cases.append({

@@ -19,18 +19,24 @@ pub struct Options {
     /// Images per step [default: 32, or 64 where there are 10,000 images and more]
     #[arg(long, value_name = "N")]
     pub batch_size: Option<usize>,
-    /// sgd, adam or adamw, with PyTorch's defaults and a constant rate [default: adamw at 0.003 along a cosine]
-    #[arg(long, value_name = "NAME", value_parser = ["sgd", "adam", "adamw"], hide_possible_values = true)]
+    /// sgd, adam, adamw or rmsprop, with PyTorch's defaults and a constant rate [default: adamw at 0.003 along a cosine]
+    #[arg(long, value_name = "NAME", value_parser = ["sgd", "adam", "adamw", "rmsprop"], hide_possible_values = true)]
     pub optimizer: Option<String>,
-    /// Learning rate [default: 0.001 where an optimizer is named]
+    /// Learning rate [default: 0.001 where an optimizer is named, 0.01 for rmsprop]
     #[arg(long)]
     pub lr: Option<f64>,
-    /// Momentum of sgd [default: 0]
+    /// Momentum of sgd and rmsprop [default: 0]
     #[arg(long)]
     pub momentum: Option<f32>,
     /// Nesterov's form of momentum
     #[arg(long)]
     pub nesterov: bool,
+    /// Decay of rmsprop's mean of squares [default: 0.99]
+    #[arg(long)]
+    pub alpha: Option<f32>,
+    /// rmsprop divides by the deviation of the gradients
+    #[arg(long)]
+    pub centered: bool,
     /// Decay of the weights [default: 0.01 with adamw, else 0]
     #[arg(long, value_name = "DECAY")]
     pub weight_decay: Option<f32>,

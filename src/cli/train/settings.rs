@@ -34,30 +34,45 @@ fn torch(name: &str) -> Optimizer {
     match name {
         "adam" => Optimizer::adam(1e-3),
         "adamw" => Optimizer::adamw(1e-3),
+        "rmsprop" => Optimizer::rmsprop(1e-2),
         _ => Optimizer::sgd(1e-3),
     }
 }
 
 /// `optimizer` with what the options say.
-fn changed(optimizer: Optimizer, options: &Options) -> Result<Optimizer> {
-    Ok(match optimizer {
-        Optimizer::Sgd { lr, momentum, weight_decay, .. } => Optimizer::Sgd {
-            lr: options.lr.unwrap_or(lr),
-            momentum: options.momentum.unwrap_or(momentum),
-            nesterov: options.nesterov,
-            weight_decay: options.weight_decay.unwrap_or(weight_decay),
-        },
-        Optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled } => {
-            for (name, given) in [("momentum", options.momentum.is_some()), ("nesterov", options.nesterov)] {
-                if given {
-                    return Err(Error::usage(format!("--{name} belongs to --optimizer sgd; leave it out")));
-                }
-            }
-            let lr = options.lr.unwrap_or(lr);
-            let weight_decay = options.weight_decay.unwrap_or(weight_decay);
-            Optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled }
+fn changed(mut optimizer: Optimizer, options: &Options) -> Result<Optimizer> {
+    let belongs = |name: &str, given: bool, to: &str| match given {
+        true => Err(Error::usage(format!("--{name} belongs to --optimizer {to}; leave it out"))),
+        false => Ok(()),
+    };
+    let keep = |place: &mut f32, given: Option<f32>| *place = given.unwrap_or(*place);
+    if !matches!(optimizer, Optimizer::Sgd { .. }) {
+        belongs("nesterov", options.nesterov, "sgd")?;
+    }
+    if !matches!(optimizer, Optimizer::RmsProp { .. }) {
+        belongs("alpha", options.alpha.is_some(), "rmsprop")?;
+        belongs("centered", options.centered, "rmsprop")?;
+    }
+    match &mut optimizer {
+        Optimizer::Sgd { momentum, nesterov, weight_decay, .. } => {
+            keep(momentum, options.momentum);
+            keep(weight_decay, options.weight_decay);
+            *nesterov = options.nesterov;
         }
-    })
+        Optimizer::Adam { weight_decay, .. } => {
+            belongs("momentum", options.momentum.is_some(), "sgd or rmsprop")?;
+            keep(weight_decay, options.weight_decay);
+        }
+        Optimizer::RmsProp { alpha, momentum, centered, weight_decay, .. } => {
+            keep(alpha, options.alpha);
+            keep(momentum, options.momentum);
+            keep(weight_decay, options.weight_decay);
+            *centered = options.centered;
+        }
+    }
+    let (Optimizer::Sgd { lr, .. } | Optimizer::Adam { lr, .. } | Optimizer::RmsProp { lr, .. }) = &mut optimizer;
+    *lr = options.lr.unwrap_or(*lr);
+    Ok(optimizer)
 }
 
 /// `--steps` alone means just that many, however many epochs they make.
@@ -80,6 +95,8 @@ pub fn same(options: &Options, config: &Config, dir: &Path) -> Result<()> {
         ("lr", options.lr.map(|lr| lr.to_string()), config.lr.to_string()),
         ("momentum", options.momentum.map(|momentum| momentum.to_string()), text(config.momentum)),
         ("nesterov", options.nesterov.then(|| "true".into()), config.nesterov.unwrap_or(false).to_string()),
+        ("alpha", options.alpha.map(|alpha| alpha.to_string()), text(config.alpha)),
+        ("centered", options.centered.then(|| "true".into()), config.centered.unwrap_or(false).to_string()),
         ("weight-decay", options.weight_decay.map(|decay| decay.to_string()), config.weight_decay.to_string()),
         ("schedule", schedule.map(|schedule| schedule.to_string()), config.schedule.clone()),
         ("seed", options.seed.map(|seed| seed.to_string()), config.seed.to_string()),

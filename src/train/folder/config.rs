@@ -21,17 +21,21 @@ pub struct Config {
     pub epochs: u64,
     /// Ends the run after this many steps, if that is earlier.
     pub steps: Option<u64>,
-    /// `sgd`, `adam` or `adamw`.
+    /// `sgd`, `adam`, `adamw` or `rmsprop`.
     pub optimizer: String,
     /// The learning rate before the schedule.
     pub lr: f64,
-    /// Of `sgd`.
+    /// Of `sgd` and `rmsprop`.
     pub momentum: Option<f32>,
     /// Of `sgd`.
     pub nesterov: Option<bool>,
     /// Decays of the moments of `adam` and `adamw`.
     pub betas: Option<[f32; 2]>,
-    /// Of `adam` and `adamw`.
+    /// Decay of the mean of squares of `rmsprop`.
+    pub alpha: Option<f32>,
+    /// Of `rmsprop`.
+    pub centered: Option<bool>,
+    /// Of `adam`, `adamw` and `rmsprop`.
     pub eps: Option<f32>,
     /// Decay of the weights.
     pub weight_decay: f32,
@@ -50,34 +54,44 @@ pub struct Config {
 impl Config {
     /// Of a run of `model` on `data`.
     pub fn new(model: &str, data: &str, settings: &Settings) -> Self {
-        let (optimizer, momentum, nesterov, betas, eps, weight_decay) = match settings.optimizer {
-            Optimizer::Sgd { momentum, nesterov, weight_decay, .. } => {
-                ("sgd", Some(momentum), Some(nesterov), None, None, weight_decay)
-            }
-            Optimizer::Adam { beta1, beta2, eps, weight_decay, decoupled, .. } => {
-                let name = if decoupled { "adamw" } else { "adam" };
-                (name, None, None, Some([beta1, beta2]), Some(eps), weight_decay)
-            }
-        };
-        Self {
+        let mut config = Self {
             model: model.into(),
             data: data.into(),
             batch_size: settings.batch_size,
             epochs: settings.epochs,
             steps: settings.steps,
-            optimizer: optimizer.into(),
+            optimizer: String::new(),
             lr: settings.optimizer.lr(),
-            momentum,
-            nesterov,
-            betas,
-            eps,
-            weight_decay,
+            momentum: None,
+            nesterov: None,
+            betas: None,
+            alpha: None,
+            centered: None,
+            eps: None,
+            weight_decay: 0.0,
             schedule: settings.schedule.to_string(),
             seed: settings.seed,
             shuffle: settings.shuffle,
             init: None,
             adapter: None,
+        };
+        match settings.optimizer {
+            Optimizer::Sgd { momentum, nesterov, weight_decay, .. } => {
+                config.optimizer = "sgd".into();
+                (config.momentum, config.nesterov, config.weight_decay) =
+                    (Some(momentum), Some(nesterov), weight_decay);
+            }
+            Optimizer::Adam { beta1, beta2, eps, weight_decay, decoupled, .. } => {
+                config.optimizer = if decoupled { "adamw" } else { "adam" }.into();
+                (config.betas, config.eps, config.weight_decay) = (Some([beta1, beta2]), Some(eps), weight_decay);
+            }
+            Optimizer::RmsProp { alpha, eps, momentum, centered, weight_decay, .. } => {
+                config.optimizer = "rmsprop".into();
+                (config.alpha, config.centered, config.eps) = (Some(alpha), Some(centered), Some(eps));
+                (config.momentum, config.weight_decay) = (Some(momentum), weight_decay);
+            }
         }
+        config
     }
 
     /// The settings that these words stand for.
@@ -96,7 +110,15 @@ impl Config {
             }
             "adam" => Optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled: false },
             "adamw" => Optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled: true },
-            other => return Err(Error::usage(format!("there is no optimizer {other:?}; there are sgd, adam, adamw"))),
+            "rmsprop" => {
+                let (alpha, centered) = (self.alpha.unwrap_or(0.99), self.centered.unwrap_or(false));
+                let momentum = self.momentum.unwrap_or(0.0);
+                Optimizer::RmsProp { lr, alpha, eps, momentum, centered, weight_decay }
+            }
+            other => {
+                let message = format!("there is no optimizer {other:?}; there are sgd, adam, adamw, rmsprop");
+                return Err(Error::usage(message));
+            }
         };
         Ok(Settings {
             batch_size: self.batch_size,
