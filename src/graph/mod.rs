@@ -8,11 +8,13 @@
 //! trace (nn)  ->  Graph  ->  differentiate  ->  Graph with gradients  ->  fuse (plan)  ->  Graph  ->  plan
 //! ```
 
+mod batch_norm;
 mod bce;
 mod conv;
 mod data;
 mod differentiate;
 mod display;
+mod dropout;
 mod elementwise;
 mod layout;
 mod loss;
@@ -24,10 +26,13 @@ mod reduce;
 mod softmax;
 mod window;
 
+pub(crate) use batch_norm::extents as batch_norm_extents;
+pub use batch_norm::{BatchNorm, BatchNormBackward};
 pub use bce::{BinaryCrossEntropy, BinaryCrossEntropyGrad};
 pub use conv::{Conv2d, Conv2dBackwardData, Conv2dBackwardWeight};
 pub use data::{Gather, Init};
 pub use differentiate::{Differentiated, differentiate, differentiate_from};
+pub use dropout::Dropout;
 pub use elementwise::{Binary, Unary, broadcast_shapes};
 pub use layout::Reshape;
 pub use loss::{CrossEntropy, CrossEntropyGrad, CrossEntropyOptions};
@@ -117,18 +122,51 @@ pub struct Node {
     pub epilogue: Epilogue,
 }
 
+/// What a network is traced for.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Mode {
+    /// Batch normalisation by the batch, dropout at work, auxiliary classifiers in the loss.
+    pub training: bool,
+    /// The rate of every dropout, in place of the layers' own.
+    pub dropout: Option<f32>,
+    /// Of what is dropped.
+    pub seed: u64,
+}
+
 /// Operators on symbolic tensors, in the order in which they run.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
     values: Vec<ValueInfo>,
     scope: Vec<String>,
+    mode: Mode,
+    auxiliary: Vec<(Value, f32)>,
 }
 
 impl Graph {
-    /// A graph with nothing in it.
+    /// A graph with nothing in it, for inference.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A graph with nothing in it.
+    pub fn with_mode(mode: Mode) -> Self {
+        Self { mode, ..Self::default() }
+    }
+
+    /// What it is traced for.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Announces logits of an auxiliary classifier, whose loss counts this much in training.
+    pub fn add_auxiliary(&mut self, logits: Value, weight: f32) {
+        self.auxiliary.push((logits, weight));
+    }
+
+    /// Logits of auxiliary classifiers and the weights of their losses.
+    pub fn auxiliary(&self) -> &[(Value, f32)] {
+        &self.auxiliary
     }
 
     /// The nodes; each comes after those whose values it reads.

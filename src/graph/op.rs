@@ -52,6 +52,12 @@ pub enum Op {
     CrossEntropy(CrossEntropy),
     /// Its gradient.
     CrossEntropyGrad(CrossEntropyGrad),
+    /// Batch normalisation.
+    BatchNorm(BatchNorm),
+    /// Its gradients.
+    BatchNormBackward(BatchNormBackward),
+    /// Random elements set to zero; also its own gradient.
+    Dropout(Dropout),
     /// Mean binary cross-entropy of logits, and the number of correct rows.
     BinaryCrossEntropy(BinaryCrossEntropy),
     /// Its gradient.
@@ -61,10 +67,19 @@ pub enum Op {
 /// What fusion appends to a node: its result is passed through these before it is stored, in this order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Epilogue {
+    /// A tensor of the same shape that is added.
+    pub add: Option<Value>,
     /// An activation of the result.
     pub activation: Option<Unary>,
     /// The gradient of an activation: the result is multiplied by its derivative.
     pub mask: Option<Mask>,
+}
+
+impl Epilogue {
+    /// The tensors that it reads.
+    pub fn reads(&self) -> impl Iterator<Item = Value> {
+        self.add.into_iter().chain(self.mask.as_ref().map(|mask| mask.output))
+    }
 }
 
 /// A multiplication by `activation'`, computed from the activation's result `output`.
@@ -104,6 +119,9 @@ impl Op {
             Self::SoftmaxBackward(softmax) => softmax.backward_name(),
             Self::CrossEntropy(_) => "cross_entropy",
             Self::CrossEntropyGrad(_) => "cross_entropy_grad",
+            Self::BatchNorm(_) => "batch_norm",
+            Self::BatchNormBackward(_) => "batch_norm_backward",
+            Self::Dropout(_) => "dropout",
             Self::BinaryCrossEntropy(_) => "bce_with_logits",
             Self::BinaryCrossEntropyGrad(_) => "bce_with_logits_grad",
         }
@@ -131,6 +149,8 @@ impl Op {
                 (loss.operands() + 1, loss.operands() + 1, true)
             }
             Self::Reshape(_) => (1, 1, false),
+            Self::BatchNorm(_) => (5, 5, true),
+            Self::BatchNormBackward(_) => (3, 3, true),
             _ => (1, 1, true),
         }
     }
@@ -170,6 +190,9 @@ impl Op {
             Self::Softmax(softmax) => softmax.infer(inputs),
             Self::CrossEntropy(loss) => loss.infer(inputs),
             Self::CrossEntropyGrad(grad) => grad.infer(inputs),
+            Self::BatchNorm(norm) => norm.infer(inputs),
+            Self::BatchNormBackward(back) => back.infer(inputs),
+            Self::Dropout(dropout) => dropout.infer(inputs),
             Self::BinaryCrossEntropy(loss) => loss.infer(inputs),
             Self::BinaryCrossEntropyGrad(grad) => grad.infer(inputs),
         }
@@ -194,6 +217,8 @@ impl Op {
             Self::Reduce(reduce) => reduce.gradient(graph, node, grad),
             Self::Reshape(_) => layout::gradient(graph, node, grad),
             Self::Softmax(softmax) => softmax.gradient(graph, node, grad),
+            Self::BatchNorm(norm) => norm.gradient(graph, node, grad),
+            Self::Dropout(dropout) => dropout.gradient(graph, grad),
             Self::CrossEntropy(loss) => loss.gradient(graph, node, grad, needs),
             Self::BinaryCrossEntropy(loss) => loss.gradient(graph, node, grad, needs),
             _ => Err(Error::shape(&*node.layer, format!("{} has no gradient", self.name()))),
@@ -204,14 +229,25 @@ impl Op {
     pub(crate) fn aliases(&self) -> &'static [(usize, usize)] {
         match self {
             Self::Reshape(_) => &[(0, 0)],
+            Self::BatchNorm(BatchNorm { training: true, .. }) => &[(2, 3), (3, 4)],
             _ => &[],
         }
+    }
+
+    /// Whether they can add a tensor to it.
+    pub(crate) fn takes_addend(&self) -> bool {
+        matches!(self, Self::BatchNorm(_))
+    }
+
+    /// Whether they can multiply it by the derivative of an activation.
+    pub(crate) fn takes_mask(&self) -> bool {
+        self.takes_epilogue() && !matches!(self, Self::BatchNorm(_))
     }
 
     /// Whether the kernels of this operator can apply an [`Epilogue`] to their first result.
     pub(crate) fn takes_epilogue(&self) -> bool {
         match self {
-            Self::Conv2d(_) | Self::Conv2dBackwardData(_) | Self::Pool2dBackward(_) => true,
+            Self::Conv2d(_) | Self::Conv2dBackwardData(_) | Self::Pool2dBackward(_) | Self::BatchNorm(_) => true,
             Self::MatMul(matmul) => !matmul.row_sums,
             _ => false,
         }

@@ -6,7 +6,9 @@
 
 mod activation;
 mod assemble;
+mod batch_norm;
 mod conv;
+mod dropout;
 mod elementwise;
 mod fold;
 mod gather;
@@ -79,6 +81,11 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("adam", include_str!("../../shaders/adam.wgsl")),
     ("avg_pool", include_str!("../../shaders/avg_pool.wgsl")),
     ("avg_pool_backward", include_str!("../../shaders/avg_pool_backward.wgsl")),
+    ("batch_norm", include_str!("../../shaders/batch_norm.wgsl")),
+    ("batch_norm_backward", include_str!("../../shaders/batch_norm_backward.wgsl")),
+    ("batch_norm_merge", include_str!("../../shaders/batch_norm_merge.wgsl")),
+    ("batch_norm_moments", include_str!("../../shaders/batch_norm_moments.wgsl")),
+    ("batch_norm_sums", include_str!("../../shaders/batch_norm_sums.wgsl")),
     ("bce", include_str!("../../shaders/bce.wgsl")),
     ("broadcast", include_str!("../../shaders/broadcast.wgsl")),
     ("clip_norm", include_str!("../../shaders/clip_norm.wgsl")),
@@ -88,6 +95,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("conv_weight", include_str!("../../shaders/conv_weight.wgsl")),
     ("conv_weight_lanes", include_str!("../../shaders/conv_weight_lanes.wgsl")),
     ("cross_entropy", include_str!("../../shaders/cross_entropy.wgsl")),
+    ("dropout", include_str!("../../shaders/dropout.wgsl")),
     ("elementwise", include_str!("../../shaders/elementwise.wgsl")),
     ("fill", include_str!("../../shaders/fill.wgsl")),
     ("gather", include_str!("../../shaders/gather.wgsl")),
@@ -132,6 +140,9 @@ pub(crate) fn lower(ctx: &mut Lowering, node: &Node) -> Result<()> {
         Op::Reduce(reduce) => reduce::lower(ctx, node, reduce),
         Op::Softmax(softmax) => softmax::forward(ctx, node, softmax),
         Op::SoftmaxBackward(softmax) => softmax::backward(ctx, node, softmax),
+        Op::BatchNorm(norm) => batch_norm::forward(ctx, node, norm),
+        Op::BatchNormBackward(back) => batch_norm::backward(ctx, node, back),
+        Op::Dropout(dropout) => dropout::lower(ctx, node, dropout),
         Op::CrossEntropy(op) => loss::cross_entropy(ctx, node, op),
         Op::CrossEntropyGrad(grad) => loss::cross_entropy_grad(ctx, node, grad),
         Op::BinaryCrossEntropy(op) => loss::bce(ctx, node, op),

@@ -2,7 +2,7 @@
 //!
 //! 1. Functions of constants are constants: the gradient of a loss that is a part of a weighted total.
 //! 2. A cross-entropy whose gradient is wanted for a constant gradient of the loss yields it in the same pass.
-//! 3. An activation is applied by the kernel that computes its operand.
+//! 3. A sum with a tensor that is there already and an activation are applied by the kernel that computes their operand.
 //! 4. The gradient of an activation is applied by the kernel that computes the gradient of its result.
 //! 5. What nobody reads is dropped.
 
@@ -21,7 +21,7 @@ pub fn fuse(program: &Program) -> Result<Program> {
     fuse_losses(&mut program);
     drop_unread(&mut program);
     move_views(&mut program)?;
-    fuse_activations(&mut program);
+    fuse_epilogues(&mut program);
     drop_unread(&mut program);
     program.graph.renumber();
     Ok(program)
@@ -36,7 +36,7 @@ fn readers(program: &Program) -> Vec<usize> {
     outside.for_each(|value| readers[value.index()] += 1);
     for node in program.graph.nodes() {
         node.inputs.iter().for_each(|input| readers[input.index()] += 1);
-        node.epilogue.mask.iter().for_each(|mask| readers[mask.output.index()] += 1);
+        node.epilogue.reads().for_each(|value| readers[value.index()] += 1);
     }
     readers
 }
@@ -53,7 +53,7 @@ fn drop_unread(program: &mut Program) {
             kept.push(node);
         } else {
             node.inputs.iter().for_each(|input| readers[input.index()] -= 1);
-            node.epilogue.mask.iter().for_each(|mask| readers[mask.output.index()] -= 1);
+            node.epilogue.reads().for_each(|value| readers[value.index()] -= 1);
         }
     }
     kept.reverse();
@@ -160,32 +160,47 @@ fn move_views(program: &mut Program) -> Result<()> {
     Ok(())
 }
 
-fn fuse_activations(program: &mut Program) {
+/// Lets kernels apply what follows them to their results: a sum with another tensor, an activation, the gradient of one.
+fn fuse_epilogues(program: &mut Program) {
     let readers = readers(program);
     let mut produced: HashMap<Value, usize> = HashMap::new();
+    let shapes: Vec<Shape> = (0..program.graph.len() as u32).map(|i| program.graph.shape(Value(i)).to_vec()).collect();
     let nodes = program.graph.nodes_mut();
     let mut dropped = vec![false; nodes.len()];
     for at in 0..nodes.len() {
         let node = nodes[at].clone();
-        let fused = node.inputs.first().filter(|x| readers[x.index()] == 1).and_then(|x| produced.get(x)).copied();
-        let into = fused.filter(|&into| nodes[into].op.takes_epilogue() && nodes[into].outputs[0] == node.inputs[0]);
+        let before = |value: &Value, into: usize| produced.get(value).is_none_or(|&by| by < into);
+        // Of the operands of a sum the later one can take the other in.
+        let operand = match (&node.op, &node.inputs[..]) {
+            (Op::Binary(Binary::Add), [a, b]) if produced.get(b) > produced.get(a) => 1,
+            _ => 0,
+        };
+        let main = node.inputs.get(operand).filter(|x| readers[x.index()] == 1);
+        let into = main.and_then(|x| produced.get(x).copied().filter(|&into| nodes[into].outputs[0] == *x));
         if let Some(into) = into {
-            let free = nodes[into].epilogue == Epilogue::default();
-            match node.op {
-                Op::Unary(activation) if free && fits_forward(&nodes[into].op, activation) => {
-                    nodes[into].epilogue.activation = Some(activation);
-                    nodes[into].outputs[0] = node.outputs[0];
-                    dropped[at] = true;
+            let Epilogue { add, activation, mask } = nodes[into].epilogue.clone();
+            let op = &nodes[into].op;
+            let fused = match node.op {
+                Op::Unary(function) if op.takes_epilogue() && activation.is_none() && mask.is_none() => {
+                    fits_forward(op, function).then_some(Epilogue { add, activation: Some(function), mask })
                 }
-                Op::UnaryBackward(activation) if free && produced.get(&node.inputs[1]).is_none_or(|&y| y < into) => {
-                    nodes[into].epilogue.mask = Some(Mask { activation, output: node.inputs[1] });
-                    nodes[into].outputs[0] = node.outputs[0];
-                    dropped[at] = true;
+                Op::UnaryBackward(activation) if op.takes_mask() && nodes[into].epilogue == Epilogue::default() => {
+                    let mask = Mask { activation, output: node.inputs[1] };
+                    before(&mask.output, into).then_some(Epilogue { mask: Some(mask), ..Epilogue::default() })
                 }
-                _ => {}
-            }
-            if dropped[at] {
+                Op::Binary(Binary::Add) if op.takes_addend() && nodes[into].epilogue == Epilogue::default() => {
+                    let other = node.inputs[1 - operand];
+                    let fits = before(&other, into) && shapes[other.index()] == shapes[node.outputs[0].index()];
+                    (fits && other != node.inputs[operand])
+                        .then_some(Epilogue { add: Some(other), ..Epilogue::default() })
+                }
+                _ => None,
+            };
+            if let Some(epilogue) = fused {
+                nodes[into].epilogue = epilogue;
+                nodes[into].outputs[0] = node.outputs[0];
                 produced.insert(node.outputs[0], into);
+                dropped[at] = true;
                 continue;
             }
         }

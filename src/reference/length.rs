@@ -24,6 +24,7 @@ pub fn reduction_length(graph: &Graph, node: &Node) -> usize {
         (Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_), &[n, c], _) => n + c,
         (Op::CrossEntropyGrad(CrossEntropyGrad(op)), &[n, c], _) if op.weighted => n + c,
         (Op::CrossEntropyGrad(_), &[_, c], _) => c,
+        (Op::BatchNorm(_) | Op::BatchNormBackward(_), &[n, _, ref rest @ ..], _) => n * product(rest),
         _ => 1,
     };
     length.max(1)

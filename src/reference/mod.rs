@@ -6,9 +6,11 @@
 //! checked by finite differences (`gradient_tests.rs`) and against PyTorch (`tests/reference_goldens.rs`).
 
 mod array;
+mod batch_norm;
 pub mod cases;
 mod conv;
 mod data;
+mod dropout;
 mod elementwise;
 mod feeds;
 mod length;
@@ -30,7 +32,7 @@ pub use array::Array;
 pub use feeds::feeds;
 pub use length::reduction_length;
 
-use crate::graph::{Graph, Node, Op, Value};
+use crate::graph::{Binary, Graph, Node, Op, Value};
 use crate::{Error, Result};
 use std::collections::HashMap;
 
@@ -80,6 +82,10 @@ fn compute(graph: &Graph, node: &Node, values: &[Option<Array>]) -> Yields<Optio
         return Ok(None);
     }
     let mut results = apply(&node.op, &inputs, graph.shape(node.outputs[0]))?;
+    if let Some(add) = &node.epilogue.add {
+        let Some(addend) = known(add) else { return Ok(None) };
+        results[0] = elementwise::binary(Binary::Add, &results[0], addend, &addend.shape);
+    }
     if let Some(activation) = node.epilogue.activation {
         results[0] = elementwise::unary(activation, &results[0]);
     }
@@ -114,6 +120,9 @@ fn apply(op: &Op, inputs: &[&Array], shape: &[usize]) -> Yields<Vec<Array>> {
         (Op::Reshape(op), [x]) => one(Array { shape: op.0.clone(), data: x.data.clone() }),
         (Op::Softmax(op), [x]) => one(softmax::forward(op, x)),
         (Op::SoftmaxBackward(op), [dy, y]) => one(softmax::backward(op, dy, y)),
+        (Op::BatchNorm(op), &[x, weight, bias, mean, var]) => Ok(batch_norm::forward(op, [x, weight, bias, mean, var])),
+        (Op::BatchNormBackward(op), [dy, x, coefficients]) => batch_norm::backward(op, dy, x, coefficients),
+        (Op::Dropout(op), [x]) => one(dropout::dropout(op, x)),
         (Op::CrossEntropy(op), inputs) => loss::cross_entropy(op, inputs),
         (Op::CrossEntropyGrad(op), [inputs @ .., grad]) => one(loss::cross_entropy_grad(&op.0, inputs, grad.data[0])?),
         (Op::BinaryCrossEntropy(op), inputs) => loss::bce(op, inputs),

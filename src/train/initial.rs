@@ -26,7 +26,7 @@ pub fn initial_state(graph: &Graph, seed: u64) -> Vec<Vec<f32>> {
 /// Numbers of a normal distribution, by the polar method of Marsaglia and Bray (1964). Logarithm and root are computed in
 /// f64 and rounded once, so that platforms agree.
 fn normal(random: &mut Pcg64, deviation: f32) -> impl Iterator<Item = f32> {
-    let mut draw = move || loop {
+    let draw = move || loop {
         let [a, b] = [(); 2].map(|()| f64::from(uniform(random.next_u32())));
         let square = a * a + b * b;
         if square > 0.0 && square < 1.0 {
@@ -34,7 +34,7 @@ fn normal(random: &mut Pcg64, deviation: f32) -> impl Iterator<Item = f32> {
             return [(a * factor) as f32, (b * factor) as f32];
         }
     };
-    std::iter::repeat_with(move || draw()).flatten()
+    std::iter::repeat_with(draw).flatten()
 }
 
 /// A number in [-1, 1) from 24 of 32 random bits: every step is exact in f32.

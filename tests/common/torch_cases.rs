@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 use std::collections::HashMap;
-use wgrad::graph::{Conv2d, CrossEntropyOptions, DType, Graph, MatMul, Op, Pool2d, Value};
+use wgrad::graph::{BatchNorm, Conv2d, CrossEntropyOptions, DType, Graph, MatMul, Op, Pool2d, Value};
 use wgrad::reference::Array;
 
 /// One operator with numbers; all of them are rounded to nine significant digits.
@@ -83,6 +83,12 @@ fn trace(g: &mut Graph, op: &str, attrs: &Json, inputs: &HashMap<&str, Value>) -
             let rank = g.shape(x).len() as i64;
             let axis = attrs["dim"].as_i64().expect("dim").rem_euclid(rank) as usize;
             if op == "softmax" { g.softmax(x, axis) } else { g.log_softmax(x, axis) }
+        }
+        "batch_norm" => {
+            let [eps, momentum] = [attrs["eps"].as_f64().expect("eps") as f32, 0.1];
+            let op = Op::BatchNorm(BatchNorm { training: flag("training"), update: true, momentum, eps });
+            let inputs = ["input", "weight", "bias", "mean", "var"].map(of);
+            Ok(g.add_node(op, &inputs)?[0])
         }
         "cross_entropy" => {
             let options = CrossEntropyOptions {

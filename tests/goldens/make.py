@@ -490,6 +490,20 @@ def loss_cases(ops):
                 lambda input, target: F.mse_loss(input, target))  # fmt: skip
 
 
+def normalisation_cases(ops):
+    for note, shape, training, eps in (
+        ("", (3, 4, 5, 3), True, 2**-17), ("whole vectors", (2, 3, 4, 4), True, 2**-10),
+        ("2d", (9, 5), True, 2**-17), ("inference", (2, 3, 3, 4), False, 2**-17),
+    ):  # fmt: skip
+        ops.begin("batch_norm", note)
+        c = shape[1]
+        inputs = {"input": ops.rand(*shape), "weight": ops.rand(c), "bias": ops.rand(c)}
+        inputs |= {"mean": ops.rand(c), "var": ops.rand(c) ** 2 + 0.5}
+
+        def f(input, weight, bias, mean, var):
+            return F.batch_norm(input, mean.clone(), var.clone(), weight, bias, training, 0.1, eps)
+
+        ops.add("batch_norm", {"training": training, "eps": eps}, inputs, f, fixed=["mean", "var"])
 def option_cases(ops):
     """Losses with smoothing, weights, labels to leave out, and mixed labels."""
 
@@ -552,6 +566,7 @@ def make_ops(out):
     dense_cases(ops)
     pointwise_cases(ops)
     loss_cases(ops)
+    normalisation_cases(ops)
     reduce_cases(ops)
     write_json(out / "ops.json", ops.cases, 9)
     assert (out / "ops.json").stat().st_size < 400_000
