@@ -10,6 +10,7 @@ use std::sync::Arc;
 /// A plan with everything that a replay needs.
 pub struct Executable {
     entries: Vec<Entry>,
+    update: usize,
     steps: wgpu::BindGroup,
 }
 
@@ -40,15 +41,22 @@ impl Executable {
         }
         let table = memory.get(&Role::Steps)?;
         let steps = bind_group(gpu, gpu.inner.pipelines.steps(), "steps", &[(table, 0, STEP_BLOCK)]).await?;
-        Ok(Self { entries, steps })
+        Ok(Self { entries, update: plan.update, steps })
     }
 
     /// Records the steps whose numbers lie in these slots of the table, in one compute pass.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, slots: Range<usize>) {
+        self.encode_batches(encoder, slots.map(|slot| (slot, true)));
+    }
+
+    /// Records batches by their slots in the table, in one compute pass: each with the update that ends a step, or
+    /// without.
+    pub fn encode_batches(&self, encoder: &mut wgpu::CommandEncoder, batches: impl Iterator<Item = (usize, bool)>) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for slot in slots {
+        for (slot, update) in batches {
             pass.set_bind_group(1, &self.steps, &[slot as u32 * STEP_BYTES as u32]);
-            self.entries.iter().for_each(|entry| entry.record(&mut pass));
+            let end = if update { self.entries.len() } else { self.update };
+            self.entries[..end].iter().for_each(|entry| entry.record(&mut pass));
         }
     }
 

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 pub(crate) const STEP_BLOCK: u64 = 64;
 
 /// What changes from step to step, as kernels read it (`struct Step` in the shaders).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepNumbers {
     /// The step, counted from 0 at the start of the run.
     pub index: u32,
@@ -28,12 +28,22 @@ pub struct StepNumbers {
     pub share: f32,
     /// What the parameters after the step count for in their averages; 1 at the first step.
     pub average: f32,
+    /// Whether more batches of the step follow, and its update is left to them. Kernels do not see this.
+    pub partial: bool,
+}
+
+impl Default for StepNumbers {
+    /// A step of one batch without samples.
+    fn default() -> Self {
+        let [index, slot, first, valid] = [0; 4];
+        Self { index, slot, first, valid, rates: [0.0; 3], fresh: true, share: 1.0, average: 1.0, partial: false }
+    }
 }
 
 impl StepNumbers {
     /// A step on a full batch, outside of any run.
     pub fn once() -> Self {
-        Self { valid: u32::MAX, fresh: true, share: 1.0, average: 1.0, ..Self::default() }
+        Self { valid: u32::MAX, ..Self::default() }
     }
 
     /// The bytes of the uniform block.

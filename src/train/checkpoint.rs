@@ -10,6 +10,9 @@ use std::path::Path;
 /// The prefix of optimizer state.
 pub(super) const STATE: &str = "optimizer.";
 
+/// The state that holds averages of the weights.
+pub(super) const AVERAGE: &str = "average";
+
 /// The state of a run after a step.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
@@ -50,15 +53,21 @@ impl Checkpoint {
         self.to_file().write(path)
     }
 
-    /// The weights alone.
+    /// The weights alone: their averages, where the run keeps averages.
     pub fn weights(&self) -> Result<TensorFile> {
-        let mut weights = TensorFile::new();
-        weights.metadata = self.tensors.metadata.clone();
-        for (name, tensor) in self.tensors.iter().filter(|(name, _)| !name.starts_with(STATE)) {
-            weights.insert(name, tensor.clone())?;
-        }
-        Ok(weights)
+        weights(&self.tensors)
     }
+}
+
+/// The weights in `file`, without state; averages take the place of what they are averages of.
+fn weights(file: &TensorFile) -> Result<TensorFile> {
+    let mut weights = TensorFile::new();
+    weights.metadata = file.metadata.clone();
+    for (name, tensor) in file.iter().filter(|(name, _)| !name.starts_with(STATE)) {
+        let average = file.get(&format!("{STATE}{AVERAGE}.{name}"));
+        weights.insert(name, average.unwrap_or(tensor).clone())?;
+    }
+    Ok(weights)
 }
 
 /// What a weight file says of the network that it belongs to.
@@ -74,7 +83,7 @@ pub struct Weights {
     pub mean: Vec<f32>,
     /// Their standard deviations.
     pub std: Vec<f32>,
-    /// The tensors.
+    /// The weights, averaged ones where the run kept averages.
     pub tensors: TensorFile,
 }
 
@@ -117,7 +126,8 @@ pub fn read_weights(path: &Path) -> Result<Weights> {
     let classes = entry("classes")?;
     let classes = serde_json::from_str(classes).map_err(|_| wrong("classes", classes))?;
     let (mean, std) = (numbers("mean")?, numbers("std")?);
-    Ok(Weights { model: entry("model")?.into(), input, classes, mean, std, tensors })
+    let model = entry("model")?.into();
+    Ok(Weights { model, input, classes, mean, std, tensors: weights(&tensors)? })
 }
 
 /// Puts named numbers into `file`.

@@ -40,6 +40,30 @@ pub struct Options {
     /// Decay of the weights [default: 0.01 with adamw, else 0]
     #[arg(long, value_name = "DECAY")]
     pub weight_decay: Option<f32>,
+    /// Decay all parameters, or weights alone: no biases, no scales of normalisations [default: all]
+    #[arg(long, value_name = "WHICH", value_parser = ["all", "weights"], hide_possible_values = true)]
+    pub decay: Option<String>,
+    /// Multiply all gradients so that their norm is at most this
+    #[arg(long, value_name = "NORM")]
+    pub clip_norm: Option<f32>,
+    /// Bring each gradient into -LIMIT..LIMIT
+    #[arg(long, value_name = "LIMIT", conflicts_with = "clip_norm")]
+    pub clip_value: Option<f32>,
+    /// Batches per step: their gradients make one update [default: 1]
+    #[arg(long, value_name = "BATCHES")]
+    pub accumulate: Option<usize>,
+    /// Keep moving averages of the weights, and evaluate and save these; 0.999 is usual
+    #[arg(long, value_name = "DECAY")]
+    pub ema: Option<f64>,
+    /// Do not train the layers at and below these paths
+    #[arg(long, value_name = "PATH,...", value_delimiter = ',')]
+    pub freeze: Vec<String>,
+    /// Share of each target that is spread over all classes [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    pub label_smoothing: Option<f32>,
+    /// What classes count for in the loss: equal, balanced, or a number for each [default: equal]
+    #[arg(long, value_name = "WEIGHTS")]
+    pub class_weights: Option<String>,
     /// Course of the learning rate: constant, cosine[:MIN[:WARMUP_STEPS]], step:EPOCHS:GAMMA,
     /// multistep:EPOCH,EPOCH,...:GAMMA or exponential:GAMMA
     #[arg(long)]

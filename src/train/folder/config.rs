@@ -1,8 +1,9 @@
 //! `config.toml`: what a run was asked to do, enough to do it again.
 
-use crate::graph::Optimizer;
+use crate::graph::{Clip, Optimizer};
 use crate::io::write_atomic;
-use crate::train::Settings;
+use crate::plan::Groups;
+use crate::train::{ClassWeights, Settings};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -41,6 +42,22 @@ pub struct Config {
     pub weight_decay: f32,
     /// The course of the learning rate.
     pub schedule: String,
+    /// Batches per step, if more than one.
+    pub accumulate: Option<usize>,
+    /// The share of each target that is spread over all classes, if any.
+    pub label_smoothing: Option<f32>,
+    /// `balanced` or a number for each class, if not all classes count the same.
+    pub class_weights: Option<String>,
+    /// The limit on the norm of all gradients.
+    pub clip_norm: Option<f32>,
+    /// The limit on each gradient.
+    pub clip_value: Option<f32>,
+    /// `weights` if tensors of a single axis are spared from decay.
+    pub decay: Option<String>,
+    /// Paths that are frozen.
+    pub freeze: Option<Vec<String>>,
+    /// The decay of moving averages of the weights.
+    pub ema: Option<f64>,
     /// Of the first weights and of the order of samples.
     pub seed: u64,
     /// Whether each epoch has an order of its own.
@@ -70,6 +87,17 @@ impl Config {
             eps: None,
             weight_decay: 0.0,
             schedule: settings.schedule.to_string(),
+            accumulate: (settings.accumulate > 1).then_some(settings.accumulate),
+            label_smoothing: (settings.label_smoothing != 0.0).then_some(settings.label_smoothing),
+            class_weights: match &settings.class_weights {
+                ClassWeights::Equal => None,
+                weights => Some(weights.to_string()),
+            },
+            clip_norm: settings.clip.and_then(|clip| if let Clip::Norm(limit) = clip { Some(limit) } else { None }),
+            clip_value: settings.clip.and_then(|clip| if let Clip::Value(limit) = clip { Some(limit) } else { None }),
+            decay: settings.groups.spare_vectors.then(|| "weights".into()),
+            freeze: (!settings.groups.frozen.is_empty()).then(|| settings.groups.frozen.clone()),
+            ema: settings.average,
             seed: settings.seed,
             shuffle: settings.shuffle,
             init: None,
@@ -120,12 +148,23 @@ impl Config {
                 return Err(Error::usage(message));
             }
         };
+        let spare_vectors = match self.decay.as_deref() {
+            None | Some("all") => false,
+            Some("weights") => true,
+            Some(other) => return Err(Error::usage(format!("decay is {other:?}; it can be all or weights"))),
+        };
         Ok(Settings {
             batch_size: self.batch_size,
             epochs: self.epochs,
             steps: self.steps,
             optimizer,
             schedule: self.schedule.parse()?,
+            accumulate: self.accumulate.unwrap_or(1),
+            label_smoothing: self.label_smoothing.unwrap_or(0.0),
+            class_weights: self.class_weights.as_deref().unwrap_or("equal").parse()?,
+            clip: self.clip_norm.map(Clip::Norm).or(self.clip_value.map(Clip::Value)),
+            groups: Groups { frozen: self.freeze.clone().unwrap_or_default(), spare_vectors },
+            average: self.ema,
             seed: self.seed,
             shuffle: self.shuffle,
         })
