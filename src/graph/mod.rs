@@ -8,8 +8,10 @@
 //! trace (nn)  ->  Graph  ->  differentiate  ->  Graph with gradients  ->  fuse (plan)  ->  Graph  ->  plan
 //! ```
 
+mod adaptive;
 mod batch_norm;
 mod bce;
+mod concat;
 mod conv;
 mod data;
 mod differentiate;
@@ -26,15 +28,19 @@ mod reduce;
 mod softmax;
 mod window;
 
+pub use adaptive::{AdaptivePool2d, AdaptivePool2dBackward};
+pub(crate) use adaptive::{bin, longest_bin};
 pub(crate) use batch_norm::extents as batch_norm_extents;
 pub use batch_norm::{BatchNorm, BatchNormBackward};
 pub use bce::{BinaryCrossEntropy, BinaryCrossEntropyGrad};
+pub(crate) use concat::around;
+pub use concat::{Concat, Pad, Slice};
 pub use conv::{Conv2d, Conv2dBackwardData, Conv2dBackwardWeight};
 pub use data::{Gather, Init};
 pub use differentiate::{Differentiated, differentiate, differentiate_from};
 pub use dropout::Dropout;
 pub use elementwise::{Binary, Unary, broadcast_shapes};
-pub use layout::Reshape;
+pub use layout::{Permute, Reshape};
 pub use loss::{CrossEntropy, CrossEntropyGrad, CrossEntropyOptions};
 pub use matmul::MatMul;
 pub use op::{Epilogue, Mask, Op};

@@ -32,6 +32,10 @@ pub enum Op {
     Pool2d(Pool2d),
     /// Its gradient.
     Pool2dBackward(Pool2dBackward),
+    /// Maximum or average over bins, to a given size.
+    AdaptivePool2d(AdaptivePool2d),
+    /// Its gradient.
+    AdaptivePool2dBackward(AdaptivePool2dBackward),
     /// A function of each element.
     Unary(Unary),
     /// Its gradient, from its result.
@@ -44,6 +48,14 @@ pub enum Op {
     Reduce(Reduce),
     /// The same elements under another shape.
     Reshape(Reshape),
+    /// The same elements with the axes in another order.
+    Permute(Permute),
+    /// Tensors one after the other along an axis.
+    Concat(Concat),
+    /// A range of positions along an axis.
+    Slice(Slice),
+    /// A constant around the last two axes.
+    Pad(Pad),
     /// Softmax or log-softmax along an axis.
     Softmax(Softmax),
     /// Its gradient, from its result.
@@ -109,12 +121,18 @@ impl Op {
             Self::MatMul(_) => "matmul",
             Self::Pool2d(pool) => pool.name(),
             Self::Pool2dBackward(back) => back.name(),
+            Self::AdaptivePool2d(pool) => pool.name(),
+            Self::AdaptivePool2dBackward(back) => back.name(),
             Self::Unary(unary) => unary.name(),
             Self::UnaryBackward(unary) => unary.backward_name(),
             Self::Binary(binary) => binary.name(),
             Self::Broadcast(_) => "broadcast",
             Self::Reduce(reduce) => reduce.name(),
             Self::Reshape(_) => "reshape",
+            Self::Permute(_) => "permute",
+            Self::Concat(_) => "concat",
+            Self::Slice(_) => "slice",
+            Self::Pad(_) => "pad",
             Self::Softmax(softmax) => softmax.name(),
             Self::SoftmaxBackward(softmax) => softmax.backward_name(),
             Self::CrossEntropy(_) => "cross_entropy",
@@ -141,7 +159,8 @@ impl Op {
             Self::Conv2dBackwardData(_) | Self::Conv2dBackwardWeight(_) => (2, 2, true),
             Self::UnaryBackward(_) | Self::SoftmaxBackward(_) | Self::Binary(_) => (2, 2, true),
             Self::Pool2dBackward(back) if back.pool.average => (1, 1, true),
-            Self::Pool2dBackward(_) => (2, 2, false),
+            Self::AdaptivePool2dBackward(back) if back.average => (1, 1, true),
+            Self::Pool2dBackward(_) | Self::AdaptivePool2dBackward(_) => (2, 2, false),
             Self::CrossEntropy(loss) => (loss.operands(), loss.operands(), false),
             Self::CrossEntropyGrad(CrossEntropyGrad(loss)) => (loss.operands() + 1, loss.operands() + 1, false),
             Self::BinaryCrossEntropy(loss) => (loss.operands(), loss.operands(), true),
@@ -151,6 +170,7 @@ impl Op {
             Self::Reshape(_) => (1, 1, false),
             Self::BatchNorm(_) => (5, 5, true),
             Self::BatchNormBackward(_) => (3, 3, true),
+            Self::Concat(_) => (1, usize::MAX, true),
             _ => (1, 1, true),
         }
     }
@@ -158,6 +178,9 @@ impl Op {
     /// Refuses too few or too many operands, and operands of the wrong type.
     pub(super) fn check_operands(&self, inputs: &[&ValueInfo]) -> Result<(), String> {
         let (fewest, most, floats) = self.operands();
+        if inputs.len() < fewest && most == usize::MAX {
+            return Err(format!("{} takes {fewest} or more operands, got {}", self.name(), inputs.len()));
+        }
         if inputs.len() < fewest || inputs.len() > most {
             return Err(format!("{} takes {fewest} to {most} operands, got {}", self.name(), inputs.len()));
         }
@@ -181,12 +204,18 @@ impl Op {
             Self::MatMul(matmul) => matmul.infer(inputs),
             Self::Pool2d(pool) => pool.infer(inputs),
             Self::Pool2dBackward(back) => back.infer(inputs),
+            Self::AdaptivePool2d(pool) => pool.infer(inputs),
+            Self::AdaptivePool2dBackward(back) => back.infer(inputs),
             Self::Unary(_) => elementwise::infer_unary(inputs),
             Self::UnaryBackward(_) | Self::SoftmaxBackward(_) => elementwise::infer_same(self.name(), inputs),
             Self::Binary(binary) => binary.infer(inputs),
             Self::Broadcast(shape) => elementwise::infer_broadcast(shape, inputs),
             Self::Reduce(reduce) => reduce.infer(inputs),
             Self::Reshape(reshape) => reshape.infer(inputs),
+            Self::Permute(permute) => permute.infer(inputs),
+            Self::Concat(concat) => concat.infer(inputs),
+            Self::Slice(slice) => slice.infer(inputs),
+            Self::Pad(pad) => pad.infer(inputs),
             Self::Softmax(softmax) => softmax.infer(inputs),
             Self::CrossEntropy(loss) => loss.infer(inputs),
             Self::CrossEntropyGrad(grad) => grad.infer(inputs),
@@ -211,11 +240,16 @@ impl Op {
             Self::Conv2d(conv) => conv.gradient(graph, node, grad, needs),
             Self::MatMul(matmul) => matmul.gradient(graph, node, grad, needs),
             Self::Pool2d(pool) => pool.gradient(graph, node, grad),
+            Self::AdaptivePool2d(pool) => pool.gradient(graph, node, grad),
             Self::Unary(unary) => unary.gradient(graph, node, grad),
             Self::Binary(binary) => binary.gradient(graph, node, grad, needs),
             Self::Broadcast(_) => elementwise::gradient_broadcast(graph, node, grad),
             Self::Reduce(reduce) => reduce.gradient(graph, node, grad),
             Self::Reshape(_) => layout::gradient(graph, node, grad),
+            Self::Permute(permute) => permute.gradient(graph, grad),
+            Self::Concat(concat) => concat.gradient(graph, node, grad, needs),
+            Self::Slice(slice) => slice.gradient(graph, node, grad),
+            Self::Pad(pad) => pad.gradient(graph, grad),
             Self::Softmax(softmax) => softmax.gradient(graph, node, grad),
             Self::BatchNorm(norm) => norm.gradient(graph, node, grad),
             Self::Dropout(dropout) => dropout.gradient(graph, grad),
@@ -248,6 +282,7 @@ impl Op {
     pub(crate) fn takes_epilogue(&self) -> bool {
         match self {
             Self::Conv2d(_) | Self::Conv2dBackwardData(_) | Self::Pool2dBackward(_) | Self::BatchNorm(_) => true,
+            Self::AdaptivePool2dBackward(_) | Self::Slice(_) | Self::Pad(_) => true,
             Self::MatMul(matmul) => !matmul.row_sums,
             _ => false,
         }

@@ -5,6 +5,7 @@
 //! [`Target`](crate::plan::Target).
 
 mod activation;
+mod adaptive;
 mod assemble;
 mod batch_norm;
 mod conv;
@@ -14,6 +15,7 @@ mod fold;
 mod gather;
 mod loss;
 mod matmul;
+mod pad;
 mod pool;
 mod reduce;
 mod softmax;
@@ -79,6 +81,8 @@ const LIGHT: u64 = 1 << 27;
 pub const SOURCES: &[(&str, &str)] = &[
     ("accumulate", include_str!("../../shaders/accumulate.wgsl")),
     ("adam", include_str!("../../shaders/adam.wgsl")),
+    ("adaptive_pool", include_str!("../../shaders/adaptive_pool.wgsl")),
+    ("adaptive_pool_backward", include_str!("../../shaders/adaptive_pool_backward.wgsl")),
     ("avg_pool", include_str!("../../shaders/avg_pool.wgsl")),
     ("avg_pool_backward", include_str!("../../shaders/avg_pool_backward.wgsl")),
     ("batch_norm", include_str!("../../shaders/batch_norm.wgsl")),
@@ -108,6 +112,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("max_pool_windows", include_str!("../../shaders/max_pool_windows.wgsl")),
     ("norm_squares", include_str!("../../shaders/norm_squares.wgsl")),
     ("record", include_str!("../../shaders/record.wgsl")),
+    ("pad", include_str!("../../shaders/pad.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("reduce_splits", include_str!("../../shaders/reduce_splits.wgsl")),
     ("rmsprop", include_str!("../../shaders/rmsprop.wgsl")),
@@ -133,11 +138,17 @@ pub(crate) fn lower(ctx: &mut Lowering, node: &Node) -> Result<()> {
         Op::MatMul(matmul) => matmul::lower(ctx, node, matmul),
         Op::Pool2d(pool) => pool::forward(ctx, node, pool),
         Op::Pool2dBackward(back) => pool::backward(ctx, node, back),
+        Op::AdaptivePool2d(pool) => adaptive::forward(ctx, node, pool),
+        Op::AdaptivePool2dBackward(back) => adaptive::backward(ctx, node, back),
         Op::Unary(unary) => elementwise::unary(ctx, node, *unary),
         Op::UnaryBackward(unary) => elementwise::unary_backward(ctx, node, *unary),
         Op::Binary(binary) => elementwise::binary(ctx, node, *binary),
         Op::Broadcast(_) => elementwise::broadcast(ctx, node),
         Op::Reduce(reduce) => reduce::lower(ctx, node, reduce),
+        Op::Permute(permute) => elementwise::permute(ctx, node, permute),
+        Op::Concat(concat) => pad::concat(ctx, node, concat),
+        Op::Slice(slice) => pad::slice(ctx, node, slice),
+        Op::Pad(padding) => pad::pad(ctx, node, padding),
         Op::Softmax(softmax) => softmax::forward(ctx, node, softmax),
         Op::SoftmaxBackward(softmax) => softmax::backward(ctx, node, softmax),
         Op::BatchNorm(norm) => batch_norm::forward(ctx, node, norm),

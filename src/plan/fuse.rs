@@ -215,7 +215,8 @@ fn fuse_epilogues(program: &mut Program) {
     });
 }
 
-/// Kernels know activations, not scales; pooling gradients have no use for a forward activation.
+/// Kernels know activations, not scales; pooling gradients and copies have no use for a forward activation.
 fn fits_forward(op: &Op, activation: Unary) -> bool {
-    !matches!(activation, Unary::Scale(_)) && !matches!(op, Op::Pool2dBackward(_))
+    let gradient = matches!(op, Op::Pool2dBackward(_) | Op::AdaptivePool2dBackward(_));
+    !matches!(activation, Unary::Scale(_)) && !gradient && !matches!(op, Op::Slice(_) | Op::Pad(_))
 }

@@ -3,7 +3,7 @@
 
 use super::cases::Case;
 use super::*;
-use crate::graph::{Binary, Conv2d, CrossEntropyOptions, DType, MatMul, Pool2d, Unary, broadcast_shapes};
+use crate::graph::{Binary, Conv2d, CrossEntropyOptions, DType, MatMul, Pad, Pool2d, Unary, broadcast_shapes};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -104,6 +104,13 @@ proptest! {
     }
 
     #[test]
+    fn adaptive_pool2d(n in 1_usize..3, x in prop::array::uniform2(1_usize..7), y in prop::array::uniform2(1_usize..7), average: bool) {
+        check_at(&[&[n, 2, x[0], x[1]]], distinct, |g, v| {
+            if average { g.adaptive_avg_pool2d(v[0], y) } else { g.adaptive_max_pool2d(v[0], y) }
+        });
+    }
+
+    #[test]
     fn matmul([m, n, k] in prop::array::uniform3(1_usize..6), transpose_a: bool, transpose_b: bool, bias: bool) {
         let a = if transpose_a { [k, m] } else { [m, k] };
         let b = if transpose_b { [n, k] } else { [k, n] };
@@ -181,6 +188,18 @@ fn repetition_and_reshaping() {
     check(&[&[]], |g, x| g.broadcast(x[0], &[2, 3]));
     check(&[&[2, 3, 4]], |g, x| g.reshape(x[0], &[6, 4]));
     check(&[&[2, 3, 4]], |g, x| g.flatten(x[0], 1));
+    check(&[&[2, 3, 4]], |g, x| g.permute(x[0], &[2, 0, 1]));
+}
+
+#[test]
+fn joining_cutting_and_padding() {
+    check(&[&[2, 3, 4], &[2, 1, 4], &[2, 2, 4]], |g, x| g.concat(x, 1));
+    check(&[&[2, 3]], |g, x| g.concat(&[x[0], x[0]], 0));
+    for axis in 0..3 {
+        check(&[&[3, 4, 5]], |g, x| g.slice(x[0], axis, 1, 2));
+    }
+    check(&[&[2, 3, 4]], |g, x| g.pad(x[0], Pad { rows: [1, 2], columns: [0, 3], value: 5.0 }));
+    check(&[&[2, 3, 4]], |g, x| g.pad(x[0], Pad { rows: [-1, 2], columns: [2, -2], value: 5.0 }));
 }
 
 #[test]

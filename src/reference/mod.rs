@@ -5,6 +5,7 @@
 //! [`crate::graph::differentiate_from`] appends to a graph are evaluated like any other node, and are themselves
 //! checked by finite differences (`gradient_tests.rs`) and against PyTorch (`tests/reference_goldens.rs`).
 
+mod adaptive;
 mod array;
 mod batch_norm;
 pub mod cases;
@@ -13,6 +14,7 @@ mod data;
 mod dropout;
 mod elementwise;
 mod feeds;
+mod layout;
 mod length;
 mod loss;
 mod matmul;
@@ -112,12 +114,21 @@ fn apply(op: &Op, inputs: &[&Array], shape: &[usize]) -> Yields<Vec<Array>> {
         (Op::Pool2d(pool), [x]) => pool::max(pool, x, shape),
         (Op::Pool2dBackward(op), [dy]) if op.pool.average => one(pool::average_backward(op, dy)?),
         (Op::Pool2dBackward(op), [dy, argmax]) => one(pool::max_backward(op, dy, argmax)?),
+        (Op::AdaptivePool2d(pool), [x]) if pool.average => one(adaptive::average(x, shape)?),
+        (Op::AdaptivePool2d(_), [x]) => adaptive::max(x, shape),
+        (Op::AdaptivePool2dBackward(op), [dy, argmax @ ..]) => {
+            one(adaptive::backward(op, dy, argmax.first().copied())?)
+        }
         (Op::Unary(function), [x]) => one(elementwise::unary(*function, x)),
         (Op::UnaryBackward(function), [dy, y]) => one(elementwise::unary_backward(*function, dy, y)?),
         (Op::Binary(function), [a, b]) => one(elementwise::binary(*function, a, b, shape)),
         (Op::Broadcast(shape), [x]) => one(elementwise::broadcast(x, shape)),
         (Op::Reduce(op), [x]) => one(reduce::reduce(op, x, shape)),
         (Op::Reshape(op), [x]) => one(Array { shape: op.0.clone(), data: x.data.clone() }),
+        (Op::Permute(op), [x]) => one(layout::permute(&op.0, x, shape)),
+        (Op::Concat(op), _) => one(layout::concat(op.axis, inputs, shape)),
+        (Op::Slice(op), [x]) => one(layout::slice(op.axis, op.start, x, shape)),
+        (Op::Pad(op), [x]) => one(layout::pad(op, x, shape)?),
         (Op::Softmax(op), [x]) => one(softmax::forward(op, x)),
         (Op::SoftmaxBackward(op), [dy, y]) => one(softmax::backward(op, dy, y)),
         (Op::BatchNorm(op), &[x, weight, bias, mean, var]) => Ok(batch_norm::forward(op, [x, weight, bias, mean, var])),

@@ -96,11 +96,13 @@ impl FromStr for ClassWeights {
 }
 
 /// The loss that training minimises: the mean cross-entropy of `logits`, and of each auxiliary classifier that the graph
-/// knows in its part. Yields loss and hits; the hits are those of `logits`.
+/// knows in its part. `mix` are partner labels and the share of the labels, where labels are mixed. Yields loss and hits;
+/// the hits are those of `logits`.
 pub(super) fn training_loss(
     graph: &mut Graph,
     logits: Value,
     labels: Value,
+    mix: Option<(Value, Value)>,
     settings: &Settings,
 ) -> Result<(Value, Value)> {
     let classes = *graph.shape(logits).last().unwrap_or(&1);
@@ -108,8 +110,8 @@ pub(super) fn training_loss(
         ClassWeights::Equal => None,
         _ => Some(graph.input(CLASS_WEIGHTS, &[classes], DType::F32)?),
     };
-    let options =
-        CrossEntropyOptions { label_smoothing: settings.label_smoothing, weights, ..CrossEntropyOptions::default() };
+    let label_smoothing = settings.label_smoothing;
+    let options = CrossEntropyOptions { label_smoothing, weights, mix, ..CrossEntropyOptions::default() };
     graph.scoped("loss", |graph| {
         let (mut total, hits) = graph.cross_entropy_with(logits, labels, options)?;
         for (logits, part) in graph.auxiliary().to_vec() {

@@ -75,7 +75,7 @@ fn forward(
 pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Program> {
     let (batch, groups) = (settings.batch_size, &settings.groups);
     let (mut graph, logits, labels) = forward(model, dataset, "train", &dataset.train, batch, groups)?;
-    let (loss, hits) = training_loss(&mut graph, logits, labels, settings)?;
+    let (loss, hits) = training_loss(&mut graph, logits, labels, None, settings)?;
     let mut groups = settings.groups.clone();
     check_frozen(&graph, &groups)?;
     let trainable = graph.parameters().filter(|(name, _)| !groups.is_frozen(name));

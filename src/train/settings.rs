@@ -11,7 +11,8 @@ pub struct Settings {
     /// Samples that pass through the network together.
     pub batch_size: usize,
     /// Batches per step, 1 to 64. Their gradients are joined so that each sample counts the same, as in one large batch;
-    /// the last step of an epoch has as many batches as are left.
+    /// the last step of an epoch has as many batches as are left. Batch normalisation sees each batch by itself, and with
+    /// class weights each has a mean of its own.
     pub accumulate: usize,
     /// Passes over the training samples.
     pub epochs: u64,

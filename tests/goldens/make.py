@@ -432,6 +432,18 @@ def pool_cases(ops):
     pool("avg", "2x2 leftover ceil no pad counted", (1, 2, 5, 7), (2, 2), (2, 2), (0, 0), True, False)  # noqa: E501
 
 
+    for op, f in (
+        ("adaptive_avg_pool2d", F.adaptive_avg_pool2d), ("adaptive_max_pool2d", F.adaptive_max_pool2d)
+    ):  # fmt: skip
+        for shape, size in (
+            ((2, 1, 7, 5), (3, 2)), ((1, 2, 3, 4), (5, 4)), ((1, 2, 6, 6), (2, 3)),
+            ((2, 2, 5, 7), (1, 1)), ((1, 1, 9, 10), (1, 1)),
+        ):  # fmt: skip
+            ops.begin(op, f"{list(shape)} to {list(size)}")
+            ops.add(op, {"output_size": list(size)}, {"input": ops.distinct(*shape)},
+                    lambda input: f(input, size))  # fmt: skip
+
+
 def dense_cases(ops):
     for n, i, o, bias in ((4, 6, 5, True), (1, 9, 3, True), (3, 7, 4, False), (5, 1, 1, True)):
         ops.begin("linear", f"{n}x{i} to {o}{'' if bias else ' no bias'}")
@@ -468,6 +480,25 @@ def pointwise_cases(ops):
         ops.add(op, {}, {"input": x}, lambda input: f(input))
         ops.begin(op, "wide")
         ops.add(op, {}, {"input": ops.rand(3, 9) * 16}, lambda input: f(input))
+
+
+def layout_cases(ops):
+    for dim, shapes in ((1, ((2, 3, 2, 2), (2, 1, 2, 2), (2, 2, 2, 2))), (0, ((1, 3), (2, 3)))):
+        ops.begin("concat", f"{len(shapes)} along {dim}")
+        inputs = {f"x{i}": ops.rand(*shape) for i, shape in enumerate(shapes)}
+        ops.add("concat", {"dim": dim}, inputs, lambda **x: torch.cat(list(x.values()), dim))
+    for dim, start, length in ((0, 1, 1), (1, 2, 3), (2, 0, 2)):
+        ops.begin("narrow", f"along {dim}")
+        ops.add("narrow", {"dim": dim, "start": start, "length": length},
+                {"input": ops.rand(2, 5, 3)}, lambda input: input.narrow(dim, start, length))  # fmt: skip
+    # Left, right, top, bottom.
+    for pad, value in (([1, 2, 0, 1], 0.0), ([-1, 1, 2, -2], 0.5)):
+        ops.begin("pad", f"{pad} with {value}")
+        ops.add("pad", {"pad": pad, "value": value}, {"input": ops.rand(2, 4, 3)},
+                lambda input: F.pad(input, pad, value=value))  # fmt: skip
+    ops.begin("permute", "")
+    ops.add("permute", {"dims": [2, 0, 3, 1]}, {"input": ops.rand(2, 3, 4, 2)},
+            lambda input: input.permute(2, 0, 3, 1))  # fmt: skip
 
 
 def loss_cases(ops):
@@ -564,6 +595,7 @@ def make_ops(out):
     conv_cases(ops)
     pool_cases(ops)
     dense_cases(ops)
+    layout_cases(ops)
     pointwise_cases(ops)
     loss_cases(ops)
     normalisation_cases(ops)
@@ -598,10 +630,15 @@ OPTIMIZERS = {
     "adam clip norm": adam(0.01) | dict(clip_norm=2.0),
     "adamw clip value": adam(0.01, weight_decay=0.1, kind="adamw") | dict(clip_value=0.3),
     "rmsprop clip value": rmsprop(0.01) | dict(clip_value=0.5),
+    "sgd ema": sgd(0.1) | dict(ema=0.75),
+    "adamw ema": adam(0.05, weight_decay=0.1, kind="adamw") | dict(ema=0.9),
+    "rmsprop ema": rmsprop(0.02, centered=True) | dict(ema=0.5),
 }
 
 
 def make_optim(out):
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
     rng = torch.Generator().manual_seed(7)
 
     def sixty_fourths(*shape):
@@ -615,8 +652,11 @@ def make_optim(out):
         p = param0.clone().requires_grad_()
         hyper = dict(spec)
         norm, value = hyper.pop("clip_norm", None), hyper.pop("clip_value", None)
+        ema = hyper.pop("ema", None)
         opt = optimizer([p], hyper)
-        params = []
+        module = nn.ParameterList([p])
+        averaged = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(ema or 0.0))
+        params, averages = [], []
         for g in grads:
             p.grad = g.clone()
             if norm is not None:
@@ -624,7 +664,9 @@ def make_optim(out):
             if value is not None:
                 nn.utils.clip_grad_value_([p], value)
             opt.step()
+            averaged.update_parameters(module)
             params.append(p.detach().tolist())
+            averages.append(next(averaged.parameters()).tolist())
         cases.append({
             "kind": spec["kind"],
             "name": name,
@@ -632,6 +674,7 @@ def make_optim(out):
             "param0": param0.tolist(),
             "grads": grads.tolist(),
             "params": params,
+            **({} if ema is None else {"averages": averages}),
         })  # fmt: skip
     write_json(out / "optim.json", cases, 12)
 
