@@ -44,6 +44,8 @@
 mod clock;
 pub mod data;
 mod error;
+#[cfg(all(fuzzing, feature = "cli"))]
+pub mod fuzzing;
 pub mod gpu;
 pub mod graph;
 pub mod io;

@@ -123,16 +123,16 @@ fn equal_programs_have_equal_plans() {
 }
 
 #[test]
-fn a_parameter_over_the_limit_is_refused_by_name() {
-    let target = Target { max_binding: 100_000, ..Target::portable(Class::Other) };
+fn a_parameter_of_which_no_row_fits_is_refused_by_name() {
+    let target = Target { max_binding: 1024, ..Target::portable(Class::Other) };
     let network = models::lenet5(10).trace(1, [1, 28, 28]).unwrap();
     let error = Plan::new(&Program::new("small", network.graph, &[network.logits]), &target).unwrap_err().to_string();
-    assert!(error.contains("fc1.weight") && error.contains("192000") && error.contains("100000"), "{error}");
+    assert!(error.contains("fc1.weight") && error.contains("1600") && error.contains("1024"), "{error}");
 }
 
 #[test]
-fn an_activation_over_the_limit_is_refused_with_its_layer() {
-    let target = Target { max_binding: 1 << 20, ..Target::portable(Class::Other) };
+fn an_activation_of_which_no_sample_fits_is_refused_with_its_layer() {
+    let target = Target { max_binding: 16 << 10, ..Target::portable(Class::Other) };
     let network = models::lenet5(10).trace(64, [1, 28, 28]).unwrap();
     let error = Plan::new(&Program::new("small", network.graph, &[network.logits]), &target).unwrap_err().to_string();
     assert!(error.contains("relu1") || error.contains("conv1"), "{error}");

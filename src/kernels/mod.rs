@@ -20,6 +20,7 @@ mod pool;
 mod reduce;
 mod softmax;
 mod update;
+mod windows;
 
 pub use assemble::assemble;
 pub(crate) use elementwise::copy;
@@ -128,6 +129,10 @@ pub fn source(name: &str) -> &'static str {
 
 /// Appends the launches that compute `node`.
 pub(crate) fn lower(ctx: &mut Lowering, node: &Node) -> Result<()> {
+    windows::lower(ctx, node, lower_rows)
+}
+
+fn lower_rows(ctx: &mut Lowering, node: &Node) -> Result<()> {
     match &node.op {
         Op::Input | Op::Parameter(_) | Op::Buffer(_) | Op::Reshape(_) => Ok(()),
         Op::Constant { value, .. } => elementwise::fill(ctx, node, *value),

@@ -55,19 +55,15 @@ impl Checkpoint {
 
     /// The weights alone: their averages, where the run keeps averages.
     pub fn weights(&self) -> Result<TensorFile> {
-        weights(&self.tensors)
+        let mut state = self.tensors.clone();
+        state.promote(&format!("{STATE}{AVERAGE}."));
+        let mut weights = TensorFile::new();
+        weights.metadata = state.metadata.clone();
+        for (name, tensor) in state.iter().filter(|(name, _)| !name.starts_with(STATE)) {
+            weights.insert(name, tensor.clone())?;
+        }
+        Ok(weights)
     }
-}
-
-/// The weights in `file`, without state; averages take the place of what they are averages of.
-fn weights(file: &TensorFile) -> Result<TensorFile> {
-    let mut weights = TensorFile::new();
-    weights.metadata = file.metadata.clone();
-    for (name, tensor) in file.iter().filter(|(name, _)| !name.starts_with(STATE)) {
-        let average = file.get(&format!("{STATE}{AVERAGE}.{name}"));
-        weights.insert(name, average.unwrap_or(tensor).clone())?;
-    }
-    Ok(weights)
 }
 
 /// What a weight file says of the network that it belongs to.
@@ -104,30 +100,39 @@ pub(super) fn describe(file: &mut TensorFile, model: &Model, input: [usize; 3], 
 
 /// Reads weights that a run saved (`best.safetensors`, `checkpoint.safetensors`).
 pub fn read_weights(path: &Path) -> Result<Weights> {
-    let tensors = TensorFile::read(path)?;
-    let entry = |key: &str| -> Result<&str> {
-        let missing = || {
-            Error::format(
-                path,
-                format!("the metadata has no {key:?}: these weights were not saved by wgrad; say --model and --data"),
-            )
+    Weights::new(path, TensorFile::read(path)?)
+}
+
+impl Weights {
+    /// Takes what the metadata of `tensors`, the content of `path`, say.
+    pub(crate) fn new(path: &Path, mut tensors: TensorFile) -> Result<Self> {
+        tensors.promote(&format!("{STATE}{AVERAGE}."));
+        let entry = |key: &str| -> Result<&str> {
+            let missing = || {
+                Error::format(
+                    path,
+                    format!(
+                        "the metadata has no {key:?}: these weights were not saved by wgrad; say --model and --data"
+                    ),
+                )
+            };
+            tensors.metadata.get(key).map(String::as_str).ok_or_else(missing)
         };
-        tensors.metadata.get(key).map(String::as_str).ok_or_else(missing)
-    };
-    let wrong = |key: &str, value: &str| {
-        Error::format(path, format!("the metadata's {key} is {value:?}, which cannot be read"))
-    };
-    let numbers = |key: &str| -> Result<Vec<f32>> {
-        let value = entry(key)?;
-        value.split(',').map(|number| number.parse().map_err(|_| wrong(key, value))).collect()
-    };
-    let extents: Vec<usize> = entry("input")?.split('x').filter_map(|extent| extent.parse().ok()).collect();
-    let input = extents.try_into().map_err(|_| wrong("input", entry("input").unwrap_or_default()))?;
-    let classes = entry("classes")?;
-    let classes = serde_json::from_str(classes).map_err(|_| wrong("classes", classes))?;
-    let (mean, std) = (numbers("mean")?, numbers("std")?);
-    let model = entry("model")?.into();
-    Ok(Weights { model, input, classes, mean, std, tensors: weights(&tensors)? })
+        let wrong = |key: &str, value: &str| {
+            Error::format(path, format!("the metadata's {key} is {value:?}, which cannot be read"))
+        };
+        let numbers = |key: &str| -> Result<Vec<f32>> {
+            let value = entry(key)?;
+            value.split(',').map(|number| number.parse().map_err(|_| wrong(key, value))).collect()
+        };
+        let extents: Vec<usize> = entry("input")?.split('x').filter_map(|extent| extent.parse().ok()).collect();
+        let input = extents.try_into().map_err(|_| wrong("input", entry("input").unwrap_or_default()))?;
+        let classes = entry("classes")?;
+        let classes = serde_json::from_str(classes).map_err(|_| wrong("classes", classes))?;
+        let (mean, std) = (numbers("mean")?, numbers("std")?);
+        let model = entry("model")?.into();
+        Ok(Self { model, input, classes, mean, std, tensors })
+    }
 }
 
 /// Puts named numbers into `file`.

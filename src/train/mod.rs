@@ -9,7 +9,7 @@
 
 mod checkpoint;
 #[cfg(feature = "reports")]
-mod folder;
+pub(crate) mod folder;
 mod initial;
 mod objective;
 mod observer;

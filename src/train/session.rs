@@ -6,7 +6,7 @@ use super::{Settings, initial_state};
 use crate::data::{Dataset, Images};
 use crate::gpu::{Executable, Gpu, Memory, Staging, StepNumbers};
 use crate::graph::{DType, Gather, Graph, Value, differentiate, lies_below};
-use crate::io::TensorFile;
+use crate::io::{Loaded, TensorFile};
 use crate::nn::Model;
 use crate::plan::{
     Arena, Group, Groups, ParameterPlace, Plan, Program, RECORD_BYTES, Record, Region, Role, SLOTS, STEP_BYTES, Target,
@@ -221,10 +221,23 @@ impl Session {
     }
 
     /// Takes weights out of `file`; state of an optimizer in it is left alone.
-    pub fn load_weights(&self, file: &mut TensorFile) -> Result<()> {
-        let ignored = |name: &str| name.starts_with(STATE);
-        let weights = file.take_exact(&self.names(Arena::Parameters, ""), ignored)?;
-        self.write_parameters(Arena::Parameters, &weights)
+    pub fn load_weights(&self, file: &mut TensorFile) -> Result<Loaded> {
+        let weights = file.take_exact(&self.names(Arena::Parameters, ""), |name| name.starts_with(STATE))?;
+        self.write_parameters(Arena::Parameters, &weights)?;
+        Ok(Loaded::whole(file, &weights))
+    }
+
+    /// Takes those weights out of `file` that fit; the others stay what they are.
+    pub fn load_partial(&self, file: &mut TensorFile) -> Result<Loaded> {
+        let names = self.names(Arena::Parameters, "");
+        let (weights, loaded) = file.take_partial(&names, |name| name.starts_with(STATE))?;
+        for (place, weights) in places(&self.train, Arena::Parameters).zip(&weights) {
+            if let Some(weights) = weights {
+                let regions = place.regions(Arena::Parameters);
+                self.memory.write_parts(&self.gpu, &regions, bytemuck::cast_slice(weights))?;
+            }
+        }
+        Ok(loaded)
     }
 
     /// Takes weights and optimizer state out of `file`, which must hold just these.

@@ -7,7 +7,7 @@ use crate::clock::Instant;
 use crate::data::Dataset;
 use crate::gpu::{Gpu, StepNumbers};
 use crate::graph::{Clip, Optimizer};
-use crate::io::TensorFile;
+use crate::io::{Loaded, TensorFile};
 use crate::nn::Model;
 use crate::plan::SLOTS;
 use crate::{Error, Result};
@@ -24,6 +24,8 @@ pub struct Trainer<'a> {
     model: Model,
     settings: Settings,
     init: Option<TensorFile>,
+    /// Whether `init` may have other tensors than the model.
+    partial: bool,
     resume: Option<Checkpoint>,
     observers: Vec<Box<dyn Observer + 'a>>,
     stop: Arc<AtomicBool>,
@@ -34,7 +36,7 @@ impl<'a> Trainer<'a> {
     pub fn new(gpu: &Gpu, model: Model) -> Self {
         let settings = Settings::default();
         let (gpu, observers) = (gpu.clone(), vec![]);
-        Self { gpu, model, settings, init: None, resume: None, observers, stop: Arc::default() }
+        Self { gpu, model, settings, init: None, partial: false, resume: None, observers, stop: Arc::default() }
     }
 
     /// All settings at once.
@@ -105,7 +107,14 @@ impl<'a> Trainer<'a> {
 
     /// Begins with these weights instead of random ones.
     pub fn init(mut self, weights: TensorFile) -> Self {
-        self.init = Some(weights);
+        (self.init, self.partial) = (Some(weights), false);
+        self
+    }
+
+    /// Begins with those of these weights that have name and shape of one of the model's, and with random ones for the
+    /// rest: to train a network made for other classes further. [`Start::loaded`] tells which.
+    pub fn init_partial(mut self, weights: TensorFile) -> Self {
+        (self.init, self.partial) = (Some(weights), true);
         self
     }
 
@@ -149,6 +158,7 @@ impl<'a> Trainer<'a> {
             settings: self.settings,
             observers: std::mem::take(&mut self.observers),
             stop: self.stop,
+            loaded: None,
             template: TensorFile::new(),
             flights: Vec::new(),
             begun: Instant::now(),
@@ -167,10 +177,13 @@ impl<'a> Trainer<'a> {
         }
         match (self.resume, self.init) {
             (Some(checkpoint), _) => run.restore(checkpoint)?,
-            (None, Some(mut weights)) => run.session.load_weights(&mut weights)?,
-            (None, None) => {
+            (None, Some(mut weights)) if !self.partial => {
+                run.loaded = Some(run.session.load_weights(&mut weights)?);
+            }
+            (None, init) => {
                 let network = self.model.trace(1, input)?;
                 run.session.initialize(&network.graph, run.settings.seed)?;
+                run.loaded = init.map(|mut weights| run.session.load_partial(&mut weights)).transpose()?;
             }
         }
         run.drive(&dataset).await.map_err(|error| run.explain(error))?;
@@ -208,6 +221,7 @@ struct Run<'a> {
     settings: Settings,
     observers: Vec<Box<dyn Observer + 'a>>,
     stop: Arc<AtomicBool>,
+    loaded: Option<Loaded>,
     /// The metadata of checkpoints.
     template: TensorFile,
     samples: usize,
@@ -236,7 +250,7 @@ impl Run<'_> {
     async fn drive(&mut self, dataset: &Dataset) -> Result<()> {
         let (done, total, steps_per_epoch) = (self.step, self.total, self.per_epoch);
         let (plan, buffers) = (self.session.plan(), self.session.buffers());
-        let start = Start { plan, buffers, done, total, steps_per_epoch };
+        let start = Start { plan, buffers, loaded: self.loaded.as_ref(), done, total, steps_per_epoch };
         self.observers.iter_mut().try_for_each(|observer| observer.start(&start))?;
         let mut per_submit = 1;
         if self.evaluated < self.step / self.per_epoch {

@@ -14,6 +14,7 @@ The files land next to this script:
     ops.json                  single operators: inputs, output, gradients
     optim.json                optimizers: parameter after each of 12 steps
     schedules.json            learning rate at each of 30 steps
+    pth/*.pth                 a few tensors in each way in which torch.save leaves them
 
 README.md describes their layout. One thread, CPU, fixed seeds: a second run with the
 same torch version on the same kind of CPU gives the same bytes.
@@ -728,12 +729,87 @@ def make_schedules(out):
     write_json(out / "schedules.json", cases, 12)
 
 
+# ------------------------------------------------------------------------------ pth
+
+
+class TwoLayers(nn.Module):
+    """Two layers and a normalisation, whose counter of batches is an integer."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 3, 3, bias=False)
+        self.bn = nn.BatchNorm2d(3)
+        self.fc = nn.Linear(3, 2)
+
+
+def sixteenths(*shape):
+    """0, 1/16, 2/16, ...: exact in every type, and no two alike."""
+    return torch.arange(math.prod(shape), dtype=torch.float32).reshape(shape) / 16
+
+
+def make_pth(out):
+    out = out / "pth"
+    out.mkdir(parents=True, exist_ok=True)
+    model = TwoLayers()
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(sixteenths(*tensor.shape))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    model.fc(sixteenths(4, 3)).sum().backward()
+    optimizer.step()
+    weights = {k: sixteenths(*v.shape).to(v.dtype) for k, v in model.state_dict().items()}
+    model.load_state_dict(weights)
+    checkpoint = {
+        "epoch": 3,
+        "arch": "two",
+        "args": argparse.Namespace(lr=0.1, tags=["a", None, True]),
+        "optimizer": optimizer.state_dict(),
+        "state_dict": {f"module.{k}": v for k, v in model.state_dict().items()},
+    }
+    base = sixteenths(24)
+    views = OrderedDict(
+        plain=sixteenths(2, 3),
+        transposed=sixteenths(2, 3).t(),
+        permuted=base.reshape(2, 3, 4).permute(2, 0, 1),
+        channels_last=sixteenths(2, 3, 2, 2).to(memory_format=torch.channels_last),
+        sliced=base[5:17:3],
+        tail=base[20:],
+        expanded=base[7:8].expand(2, 3),
+        scalar=base[9],
+        empty=torch.zeros(2, 0, 3),
+        half=sixteenths(2, 2).half(),
+        half_column=sixteenths(3, 2).half()[:, 1],
+        bfloat16=sixteenths(3).bfloat16(),
+        double=sixteenths(3).double(),
+        parameter=nn.Parameter(sixteenths(2)),
+        int64=torch.arange(3),
+        uint16=torch.arange(3).to(torch.uint16),
+        flags=torch.tensor([True, False]),
+        complex=torch.zeros(2, dtype=torch.complex64),
+        sparse=torch.eye(3).to_sparse(),
+    )
+    views["tied"] = views["plain"]
+    for name, content in (("views", views), ("checkpoint", checkpoint)):
+        torch.save(content, out / f"{name}.pth")
+        torch.save(content, out / f"{name}.legacy.pth", _use_new_zipfile_serialization=False)
+    torch.save(model, out / "module.pth")
+    torch.save(checkpoint["state_dict"], out / "protocol4.pth", pickle_protocol=4)
+    torch.save(model.fc.state_dict(), out / "small.pth")
+    torch.save(model.fc.state_dict(), out / "small.legacy.pth", _use_new_zipfile_serialization=False)
+    numbers = {k: {"shape": list(v.shape), "data": v.float().flatten().tolist()}
+               for k, v in views.items() if v.is_floating_point() and not v.is_sparse}  # fmt: skip
+    write_json(out / "views.json", numbers, 9)
+    assert sum(file.stat().st_size for file in out.iterdir()) < 50_000
+
+
 # ----------------------------------------------------------------------------- main
 
 PARTS = {
     "curves": make_curves,
     "ops": make_ops,
     "optim": make_optim,
+    "pth": make_pth,
     "schedules": make_schedules,
 }
 

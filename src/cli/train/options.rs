@@ -74,9 +74,12 @@ pub struct Options {
     /// Take the images in the order of the file
     #[arg(long)]
     pub no_shuffle: bool,
-    /// Begin with these weights instead of random ones
-    #[arg(long, value_name = "FILE.safetensors")]
+    /// Begin with these weights instead of random ones: safetensors, or PyTorch's .pth or .pt
+    #[arg(long, value_name = "FILE")]
     pub init: Option<PathBuf>,
+    /// The same with those weights that fit, and random ones for the rest: for a network made for other classes
+    #[arg(long, value_name = "FILE", conflicts_with = "init")]
+    pub init_partial: Option<PathBuf>,
     /// Continue the run in --out where it stopped
     #[arg(long)]
     pub resume: bool,

@@ -128,6 +128,11 @@ pub fn same(options: &Options, config: &Config, dir: &Path) -> Result<()> {
         ("seed", options.seed.map(|seed| seed.to_string()), config.seed.to_string()),
         ("no-shuffle", options.no_shuffle.then(|| "on".into()), if config.shuffle { "off" } else { "on" }.into()),
         ("init", options.init.as_deref().map(path), config.init.as_deref().map_or("none".into(), path)),
+        (
+            "init-partial",
+            options.init_partial.as_deref().map(path),
+            config.init_partial.as_deref().map_or("none".into(), path),
+        ),
     ];
     match pairs
         .into_iter()

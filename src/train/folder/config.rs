@@ -64,6 +64,8 @@ pub struct Config {
     pub shuffle: bool,
     /// The file that the first weights came from.
     pub init: Option<PathBuf>,
+    /// The file that a part of the first weights came from.
+    pub init_partial: Option<PathBuf>,
     /// The adapter that the run was last on; another one rounds differently.
     pub adapter: Option<String>,
 }
@@ -101,6 +103,7 @@ impl Config {
             seed: settings.seed,
             shuffle: settings.shuffle,
             init: None,
+            init_partial: None,
             adapter: None,
         };
         match settings.optimizer {
@@ -178,7 +181,11 @@ impl Config {
     pub fn read(dir: impl AsRef<Path>) -> Result<Self> {
         let path = path(dir.as_ref());
         let text = std::fs::read_to_string(&path).map_err(|error| Error::io(&path, "read", error))?;
-        toml::from_str(&text).map_err(|error| Error::format(&path, error.to_string().trim_end()))
+        Self::parse(&path, &text)
+    }
+
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|error| Error::format(path, error.to_string().trim_end()))
     }
 
     /// Writes `config.toml` into `dir`.

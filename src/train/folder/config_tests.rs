@@ -1,5 +1,6 @@
 use super::*;
 use crate::train::Schedule;
+use proptest::prelude::*;
 
 #[test]
 fn settings_survive_the_file() {
@@ -39,5 +40,32 @@ fn a_damaged_file_is_named_with_line_and_key() {
         let error = Config::read(folder.path()).unwrap_err();
         assert_eq!(error.exit_status(), 2);
         assert!(error.to_string().contains("config.toml: ") && error.to_string().contains(says), "{error}");
+    }
+}
+
+/// A file in which lines and bytes are replaced, put in or taken out.
+fn damaged(text: &str, damages: Vec<(prop::sample::Index, usize, String)>) -> String {
+    let mut letters: Vec<char> = text.chars().collect();
+    for (place, removed, added) in damages {
+        let place = place.index(letters.len() + 1);
+        letters.splice(place..(place + removed).min(letters.len()), added.chars());
+    }
+    letters.into_iter().collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damage_never_panics(
+        damages in prop::collection::vec((any::<prop::sample::Index>(), 0..9_usize, "[0-9a-z.=\"\\[\n-]{0,6}"), 1..4)
+    ) {
+        let text = toml::to_string(&Config::new("m", "digits", &Settings::default())).unwrap();
+        if let Ok(config) = Config::parse(Path::new("config.toml"), &damaged(&text, damages))
+            && let Ok(settings) = config.settings()
+            && settings.check().is_ok()
+        {
+            prop_assert!(settings.steps_per_epoch(100) >= 1 && settings.total_steps(0) >= 1);
+        }
     }
 }
