@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use wgrad::gpu::{Gpu, Runner, StepNumbers};
-use wgrad::graph::{DType, Graph, Mode, Unary, Value, differentiate};
+use wgrad::graph::{Clip, DType, Graph, Mode, Optimizer, Unary, Value, differentiate};
 use wgrad::nn::{self, BatchNorm2d, Conv2d, Dropout, Linear, MaxPool2d, Module, Relu, Sequential};
-use wgrad::plan::{Arena, Plan, Program};
+use wgrad::plan::{Arena, Plan, Program, Update};
 use wgrad::prelude::*;
 use wgrad::train::initial_state;
 
@@ -39,7 +39,7 @@ fn program(net: impl Module, input: &[usize], classes: usize) -> Program {
     let derived = differentiate(&graph, loss, &parameters).unwrap();
     let mut program = Program::new("step", derived.graph, &[loss, logits]);
     program.gradients = parameters.into_iter().zip(derived.grads.into_iter().flatten()).collect();
-    program.optimizer = Some(Adam::new(1e-2).into());
+    program.update = Some(Update { average: true, ..Optimizer::from(Adam::new(1e-2)).into() });
     program
 }
 
@@ -61,7 +61,7 @@ fn trained(gpu: &Gpu, program: &Program) -> (Plan, Vec<Vec<u8>>) {
             }
         }
         for step in 0..2 {
-            let rates = program.optimizer.unwrap().step_numbers(1e-2, step + 1);
+            let rates = program.update.unwrap().optimizer.step_numbers(1e-2, step + 1);
             runner.set_step(StepNumbers { index: step as u32, rates, ..StepNumbers::once() }).unwrap();
             runner.run().unwrap();
         }
@@ -70,7 +70,9 @@ fn trained(gpu: &Gpu, program: &Program) -> (Plan, Vec<Vec<u8>>) {
             left.push(runner.read(*value).await.unwrap());
         }
         let places: Vec<_> = runner.plan().parameters.iter().cloned().collect();
-        for arena in [Arena::Parameters, Arena::Gradients, Arena::State(0), Arena::State(1)] {
+        let states = [Arena::State(0), Arena::State(1), Arena::Average];
+        let states = if program.update.unwrap().average { &states[..] } else { &[] };
+        for &arena in [Arena::Parameters, Arena::Gradients].iter().chain(states) {
             for place in &places {
                 if arena != Arena::Parameters && place.group == wgrad::plan::Group::Kept {
                     continue;
@@ -96,6 +98,30 @@ fn assert_same(net: impl Module, input: &[usize], classes: usize, limit: u64) {
     assert_eq!(differing, 0, "of {} tensors", whole.len());
     let loss = f32::from_le_bytes(whole[0][..4].try_into().unwrap());
     assert!(loss.is_finite() && loss > 0.0);
+}
+
+/// The norm of gradients in parts is a sum in another order, and otherwise the same.
+#[test]
+fn the_norm_of_gradients_in_parts() {
+    let net = Sequential::new().add("fc1", Linear::new(511, 257)).add("relu1", Relu).add("fc2", Linear::new(257, 10));
+    let mut program = program(net, &[8, 511], 10);
+    let update = Update { clip: Some(Clip::Norm(0.01)), ..Optimizer::sgd(1e-2).into() };
+    program.update = Some(update);
+    let weights = |gpu: &Gpu| {
+        let (plan, left) = trained(gpu, &program);
+        let sums = plan.kernels().filter(|kernel| kernel.name == "norm_squares").count();
+        let floats = |bytes: &Vec<u8>| bytemuck::pod_collect_to_vec::<u8, f32>(bytes);
+        (sums, left[program.outputs.len()..].iter().flat_map(floats).collect::<Vec<f32>>())
+    };
+    let ((few, whole), (many, cut)) = (weights(&Gpu::new().unwrap()), weights(&limited(1 << 16)));
+    assert!(few >= 1 && many > few + 4, "{few} {many}");
+    let differences = whole.iter().zip(&cut).map(|(a, b)| (a - b).abs());
+    assert!(differences.fold(0.0, f32::max) <= 1e-7, "a part was left out of the norm, or counted twice");
+    program.update = Some(Update { clip: None, ..update });
+    let (_, unclipped) = trained(&Gpu::new().unwrap(), &program);
+    let unclipped: Vec<f32> =
+        unclipped[program.outputs.len()..].iter().flat_map(|b| bytemuck::pod_collect_to_vec::<u8, f32>(b)).collect();
+    assert!(whole.iter().zip(&unclipped).any(|(a, b)| (a - b).abs() > 1e-4), "nothing was clipped");
 }
 
 #[test]

@@ -27,7 +27,7 @@ mod windows;
 pub use assemble::assemble;
 pub(crate) use elementwise::copy;
 pub(crate) use loss::record as lower_record;
-pub(crate) use update::lower as lower_update;
+pub(crate) use update::{accumulate as lower_accumulation, lower as lower_update};
 
 use crate::Result;
 use crate::graph::{Node, Op};
@@ -82,6 +82,7 @@ const LIGHT: u64 = 1 << 27;
 
 /// Names and texts of all shaders.
 pub const SOURCES: &[(&str, &str)] = &[
+    ("accumulate", include_str!("../../shaders/accumulate.wgsl")),
     ("adam", include_str!("../../shaders/adam.wgsl")),
     ("adaptive_pool", include_str!("../../shaders/adaptive_pool.wgsl")),
     ("adaptive_pool_backward", include_str!("../../shaders/adaptive_pool_backward.wgsl")),
@@ -94,6 +95,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("batch_norm_sums", include_str!("../../shaders/batch_norm_sums.wgsl")),
     ("bce", include_str!("../../shaders/bce.wgsl")),
     ("broadcast", include_str!("../../shaders/broadcast.wgsl")),
+    ("clip_norm", include_str!("../../shaders/clip_norm.wgsl")),
     ("conv", include_str!("../../shaders/conv.wgsl")),
     ("conv_lanes", include_str!("../../shaders/conv_lanes.wgsl")),
     ("conv_pack", include_str!("../../shaders/conv_pack.wgsl")),
@@ -115,12 +117,14 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("norm_backward", include_str!("../../shaders/norm_backward.wgsl")),
     ("norm_stats", include_str!("../../shaders/norm_stats.wgsl")),
     ("norm_sums", include_str!("../../shaders/norm_sums.wgsl")),
+    ("norm_squares", include_str!("../../shaders/norm_squares.wgsl")),
     ("record", include_str!("../../shaders/record.wgsl")),
     ("pad", include_str!("../../shaders/pad.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("reduce_splits", include_str!("../../shaders/reduce_splits.wgsl")),
     ("response_norm", include_str!("../../shaders/response_norm.wgsl")),
     ("response_norm_backward", include_str!("../../shaders/response_norm_backward.wgsl")),
+    ("rmsprop", include_str!("../../shaders/rmsprop.wgsl")),
     ("sgd", include_str!("../../shaders/sgd.wgsl")),
     ("softmax", include_str!("../../shaders/softmax.wgsl")),
     ("softmax_backward", include_str!("../../shaders/softmax_backward.wgsl")),

@@ -34,8 +34,12 @@ pub enum Arena {
     Parameters,
     /// Their gradients.
     Gradients,
+    /// Sums of the gradients of several batches.
+    Accumulated,
     /// State of the optimizer, counted from 0.
     State(usize),
+    /// Exponential moving averages of the parameters.
+    Average,
 }
 
 /// A dispatch before placement.

@@ -32,7 +32,8 @@ impl<'a> Placement<'a> {
     pub fn new(program: &'a Program, layout: &'a ParameterLayout, roots: &'a [Value]) -> Self {
         let mut fixed = HashMap::new();
         for place in layout.iter() {
-            fixed.insert(place.value, place.regions(Arena::Parameters));
+            let arena = if place.group == Group::Kept { Arena::Parameters } else { program.weights };
+            fixed.insert(place.value, place.regions(arena));
         }
         for (name, value) in program.graph.inputs() {
             let size = program.graph.info(value).bytes().next_multiple_of(4);

@@ -185,10 +185,16 @@ def adam(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, kind="adam"):
     return dict(kind=kind, lr=lr, betas=list(betas), eps=eps, weight_decay=weight_decay)
 
 
+def rmsprop(lr, alpha=0.99, eps=1e-8, momentum=0.0, centered=False, weight_decay=0.0):
+    return dict(kind="rmsprop", lr=lr, alpha=alpha, eps=eps, momentum=momentum, centered=centered,
+                weight_decay=weight_decay)  # fmt: skip
+
+
 def optimizer(params, spec):
     """The torch optimizer for one of the dictionaries above."""
     spec = dict(spec)
-    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
+            "rmsprop": torch.optim.RMSprop}  # fmt: skip
     return kind[spec.pop("kind")](params, foreach=False, **spec)
 
 
@@ -659,10 +665,23 @@ OPTIMIZERS = {
     "adamw": adam(0.01, weight_decay=0.1, kind="adamw"),
     "adamw no weight decay": adam(0.01, weight_decay=0.0, kind="adamw"),
     "adamw betas eps": adam(0.02, (0.8, 0.95), 1e-3, 0.05, kind="adamw"),
+    "rmsprop": rmsprop(0.01),
+    "rmsprop momentum weight decay": rmsprop(0.01, 0.9, momentum=0.9, weight_decay=0.05),
+    "rmsprop centered": rmsprop(0.01, 0.5, 1e-3, centered=True),
+    "rmsprop centered momentum": rmsprop(0.005, 0.9, 1e-4, 0.5, True, 0.01),
+    "sgd momentum clip norm": sgd(0.1, 0.9) | dict(clip_norm=0.75),
+    "adam clip norm": adam(0.01) | dict(clip_norm=2.0),
+    "adamw clip value": adam(0.01, weight_decay=0.1, kind="adamw") | dict(clip_value=0.3),
+    "rmsprop clip value": rmsprop(0.01) | dict(clip_value=0.5),
+    "sgd ema": sgd(0.1) | dict(ema=0.75),
+    "adamw ema": adam(0.05, weight_decay=0.1, kind="adamw") | dict(ema=0.9),
+    "rmsprop ema": rmsprop(0.02, centered=True) | dict(ema=0.5),
 }
 
 
 def make_optim(out):
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
     rng = torch.Generator().manual_seed(7)
 
     def sixty_fourths(*shape):
@@ -674,12 +693,23 @@ def make_optim(out):
     cases = []
     for name, spec in OPTIMIZERS.items():
         p = param0.clone().requires_grad_()
-        opt = optimizer([p], spec)
-        params = []
+        hyper = dict(spec)
+        norm, value = hyper.pop("clip_norm", None), hyper.pop("clip_value", None)
+        ema = hyper.pop("ema", None)
+        opt = optimizer([p], hyper)
+        module = nn.ParameterList([p])
+        averaged = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(ema or 0.0))
+        params, averages = [], []
         for g in grads:
             p.grad = g.clone()
+            if norm is not None:
+                nn.utils.clip_grad_norm_([p], norm)
+            if value is not None:
+                nn.utils.clip_grad_value_([p], value)
             opt.step()
+            averaged.update_parameters(module)
             params.append(p.detach().tolist())
+            averages.append(next(averaged.parameters()).tolist())
         cases.append({
             "kind": spec["kind"],
             "name": name,
@@ -687,6 +717,7 @@ def make_optim(out):
             "param0": param0.tolist(),
             "grads": grads.tolist(),
             "params": params,
+            **({} if ema is None else {"averages": averages}),
         })  # fmt: skip
     write_json(out / "optim.json", cases, 12)
 
