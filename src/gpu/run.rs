@@ -1,7 +1,7 @@
 //! Running a graph once: for tests, the self test, and whoever wants a graph's values without a training loop.
 
 use super::{Executable, Gpu, Memory, Staging};
-use crate::graph::{DType, Value};
+use crate::graph::{DType, Op, Value};
 use crate::plan::{Arena, Plan, Program, Region, Role};
 use crate::{Error, Result};
 use std::collections::HashSet;
@@ -19,6 +19,8 @@ pub struct StepNumbers {
     pub valid: u32,
     /// Learning rate, and what the optimizer derives from it.
     pub rates: [f32; 3],
+    /// The weight of a mixup, see [`Augment::lambda`](crate::graph::Augment::lambda).
+    pub lambda: f32,
 }
 
 impl StepNumbers {
@@ -30,7 +32,7 @@ impl StepNumbers {
     /// The bytes of the uniform block.
     pub fn to_bytes(self) -> [u8; 32] {
         let [a, b, c] = self.rates.map(f32::to_bits);
-        let words = [self.index, self.slot, self.first, self.valid, a, b, c, 0];
+        let words = [self.index, self.slot, self.first, self.valid, a, b, c, self.lambda.to_bits()];
         bytemuck::cast(words)
     }
 }
@@ -52,7 +54,12 @@ impl Runner {
         let executable = Executable::new(gpu, &plan, &memory).await?;
         let staging = Staging::new(gpu, "results", 4 << 20).await?;
         let steps = Region { role: Role::Steps, offset: 0, size: 32 };
-        memory.write(gpu, &steps, &StepNumbers::once().to_bytes())?;
+        let mixup = program.graph.nodes().iter().find_map(|node| match &node.op {
+            Op::Gather(gather) => Some(gather.augment.lambda(gather.seed, 0)),
+            _ => None,
+        });
+        let lambda = mixup.unwrap_or_default();
+        memory.write(gpu, &steps, &StepNumbers { lambda, ..StepNumbers::once() }.to_bytes())?;
         Ok(Self { gpu: gpu.clone(), plan, memory, executable, staging })
     }
 

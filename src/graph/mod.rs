@@ -8,6 +8,7 @@
 //! trace (nn)  ->  Graph  ->  differentiate  ->  Graph with gradients  ->  fuse (plan)  ->  Graph  ->  plan
 //! ```
 
+mod augment;
 mod conv;
 mod data;
 mod differentiate;
@@ -23,6 +24,7 @@ mod reduce;
 mod softmax;
 mod window;
 
+pub use augment::Augment;
 pub use conv::{Conv2d, Conv2dBackwardData, Conv2dBackwardWeight};
 pub use data::{Gather, Init};
 pub use differentiate::{Differentiated, differentiate, differentiate_from};

@@ -75,6 +75,7 @@ const LIGHT: u64 = 1 << 27;
 /// Names and texts of all shaders.
 pub const SOURCES: &[(&str, &str)] = &[
     ("adam", include_str!("../../shaders/adam.wgsl")),
+    ("augment", include_str!("../../shaders/augment.wgsl")),
     ("avg_pool", include_str!("../../shaders/avg_pool.wgsl")),
     ("avg_pool_backward", include_str!("../../shaders/avg_pool_backward.wgsl")),
     ("broadcast", include_str!("../../shaders/broadcast.wgsl")),
@@ -87,6 +88,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("elementwise", include_str!("../../shaders/elementwise.wgsl")),
     ("fill", include_str!("../../shaders/fill.wgsl")),
     ("gather", include_str!("../../shaders/gather.wgsl")),
+    ("gather_augmented", include_str!("../../shaders/gather_augmented.wgsl")),
     ("loss_sum", include_str!("../../shaders/loss_sum.wgsl")),
     ("matmul", include_str!("../../shaders/matmul.wgsl")),
     ("matmul_lanes", include_str!("../../shaders/matmul_lanes.wgsl")),

@@ -60,7 +60,7 @@ fn forward(
     let pixels = graph.input(&format!("{part}.images"), &[count, c, h, w], DType::U8)?;
     let labels = graph.input(&format!("{part}.labels"), &[count], DType::U32)?;
     let order = graph.input(&format!("{part}.order"), &[count], DType::U32)?;
-    let gather = Gather { batch, mean: dataset.mean.clone(), std: dataset.std.clone() };
+    let gather = Gather::plain(batch, &dataset.mean, &dataset.std);
     let (x, y) = graph.scoped("batch", |graph| graph.gather(pixels, labels, order, gather))?;
     let logits = model.forward(&mut graph, x)?;
     Ok((graph, logits, y))

@@ -1,7 +1,7 @@
 //! What a run is asked to do.
 
 use super::Schedule;
-use crate::graph::Optimizer;
+use crate::graph::{Augment, Optimizer};
 use crate::{Error, Result};
 
 /// Everything that decides about the numbers of a run, but for model and data.
@@ -21,6 +21,8 @@ pub struct Settings {
     pub seed: u64,
     /// Whether each epoch has an order of its own; otherwise it is that of the file.
     pub shuffle: bool,
+    /// Random changes of the training images.
+    pub augment: Augment,
 }
 
 impl Default for Settings {
@@ -46,6 +48,7 @@ impl Settings {
             schedule: Schedule::Cosine { min: 0.0, warmup: 0 },
             seed: 0,
             shuffle: true,
+            augment: Augment::default(),
         }
     }
 

@@ -258,6 +258,7 @@ impl Run<'_> {
             first: first as u32,
             valid: self.settings.batch_size.min(self.samples - first) as u32,
             rates: self.settings.optimizer.step_numbers(rate, step + 1),
+            lambda: self.settings.augment.lambda(self.settings.seed, step as u32),
         }
     }
 
