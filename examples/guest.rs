@@ -3,7 +3,7 @@
 use wgrad::gpu::{Executable, Memory, StepNumbers};
 use wgrad::plan::{Arena, Plan, Program, Region, Role};
 use wgrad::prelude::*;
-use wgrad::train::initial_parameters;
+use wgrad::train::initial_state;
 
 fn main() -> Result<()> {
     pollster::block_on(run())
@@ -17,14 +17,14 @@ async fn run() -> Result<()> {
 
     let gpu = Gpu::from_wgpu(device.clone(), queue.clone());
     let network = models::lenet5(10).trace(1, [1, 28, 28])?;
-    let weights = initial_parameters(&network.graph, 0);
+    let weights = initial_state(&network.graph, 0);
     let plan = Plan::new(&Program::new("guest", network.graph, &[network.logits]), gpu.target())?;
     println!("{plan}");
 
     let memory = Memory::new(&gpu, &plan.buffers).await?;
     let executable = Executable::new(&gpu, &plan, &memory).await?;
     for (place, numbers) in plan.parameters.iter().zip(&weights) {
-        memory.write(&gpu, &place.region(Arena::Parameters), bytemuck::cast_slice(numbers))?;
+        memory.write_parts(&gpu, &place.regions(Arena::Parameters), bytemuck::cast_slice(numbers))?;
     }
     memory.write(&gpu, &Region { role: Role::Steps, offset: 0, size: 32 }, &StepNumbers::once().to_bytes())?;
     memory.write(&gpu, &plan.regions[&network.input], bytemuck::cast_slice(&[0.5_f32; 784]))?;

@@ -44,23 +44,23 @@ const MIXUP: u32 = 1u;
 @group(0) @binding(6) var<storage, read_write> lambda: array<f32>;
 @group(1) @binding(0) var<uniform> step: Step;
 
-// The four words that belong to a counter under a key: Philox4x32-10.
-fn philox(counter: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
-  let factor = vec2<u32>(0xD2511F53u, 0xCD9E8D57u);
-  let half = factor >> vec2<u32>(16u);
-  let rest = factor & vec2<u32>(0xFFFFu);
+// The upper 32 bits of each product, by halves of 16 bits.
+fn mul_high(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
+  let low = (a & vec2<u32>(0xffffu)) * (b & vec2<u32>(0xffffu));
+  let middle = (a >> vec2<u32>(16u)) * (b & vec2<u32>(0xffffu)) + (low >> vec2<u32>(16u));
+  let other = (a & vec2<u32>(0xffffu)) * (b >> vec2<u32>(16u)) + (middle & vec2<u32>(0xffffu));
+  return (a >> vec2<u32>(16u)) * (b >> vec2<u32>(16u)) + (middle >> vec2<u32>(16u)) + (other >> vec2<u32>(16u));
+}
+
+fn philox(counter: vec4<u32>, seed: vec2<u32>) -> vec4<u32> {
+  let factors = vec2<u32>(0xd2511f53u, 0xcd9e8d57u);
   var c = counter;
-  var k = key;
-  for (var round = 0u; round < 10u; round += 1u) {
-    // The upper words of the products from halves: WGSL has no wide multiplication.
-    let a = c.xz >> vec2<u32>(16u);
-    let b = c.xz & vec2<u32>(0xFFFFu);
-    let middle = a * rest + ((b * rest) >> vec2<u32>(16u));
-    let carry = (middle & vec2<u32>(0xFFFFu)) + b * half;
-    let high = a * half + (middle >> vec2<u32>(16u)) + (carry >> vec2<u32>(16u));
-    let low = c.xz * factor;
-    c = vec4<u32>(high.y ^ c.y ^ k.x, low.y, high.x ^ c.w ^ k.y, low.x);
-    k += vec2<u32>(0x9E3779B9u, 0xBB67AE85u);
+  var key = seed;
+  for (var round = 0; round < 10; round += 1) {
+    let high = mul_high(factors, c.xz);
+    let low = factors * c.xz;
+    c = vec4<u32>(high.y ^ c.y ^ key.x, low.y, high.x ^ c.w ^ key.y, low.x);
+    key += vec2<u32>(0x9e3779b9u, 0xbb67ae85u);
   }
   return c;
 }

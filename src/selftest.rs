@@ -83,7 +83,7 @@ pub async fn compare(
     let evaluated = evaluate(graph, feeds)?;
     let outputs: Vec<Value> = wanted.iter().map(|(value, _)| *value).collect();
     let mut runner = Runner::new(gpu, &Program::new(name, graph.clone(), &outputs)).await?;
-    for (_, value) in graph.inputs().chain(graph.parameters()) {
+    for (_, value) in graph.inputs().chain(graph.state().map(|(name, value, _)| (name, value))) {
         if let Some(array) = feeds.get(&value) {
             runner.feed(value, &encode(graph.info(value).dtype, &array.data))?;
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use wgrad::gpu::Runner;
+use wgrad::graph::{DType, differentiate_from};
 use wgrad::kernels::{SOURCES, assemble};
 use wgrad::plan::{Class, Operand, Plan, Program, Region, Role, Target};
 use wgrad::prelude::*;
@@ -122,6 +123,26 @@ fn an_activation_over_the_limit_is_refused_with_its_layer() {
     assert!(error.contains("relu1") || error.contains("conv1"), "{error}");
 }
 
+/// Forward and backward of a global average take a dispatch each.
+#[test]
+fn a_global_average_is_one_dispatch() {
+    for extent in [7, 8] {
+        for planes in [[1, 3], [64, 2048]] {
+            let mut graph = Graph::new();
+            let [x, dy] = [("x", extent), ("dy", 1)]
+                .map(|(name, extent)| graph.input(name, &[planes[0], planes[1], extent, extent], DType::F32).unwrap());
+            let y = graph.global_avg_pool2d(x).unwrap();
+            let derived = differentiate_from(&graph, &[(y, dy)], &[x]).unwrap();
+            let program = Program::new("average", derived.graph, &[y, derived.grads[0].unwrap()]);
+            for target in targets() {
+                let kernels: Vec<&str> =
+                    Plan::new(&program, &target).unwrap().kernels().map(|kernel| kernel.name).collect();
+                assert_eq!(kernels, ["reduce", "avg_pool_backward"]);
+            }
+        }
+    }
+}
+
 /// naga accepts every shader as it stands, and as the tables configure it for every kind of adapter, baked or not.
 #[test]
 fn all_shaders_are_valid_in_every_configuration() {
@@ -161,7 +182,7 @@ fn all_shaders_are_valid_in_every_configuration() {
         .filter(|name| seen.iter().any(|key| key.contains(&format!("{name:?}"))))
         .collect();
     let unused: Vec<&&str> = SOURCES.iter().map(|(name, _)| name).filter(|name| !used.contains(*name)).collect();
-    assert_eq!(unused, [&"sgd"], "kernels that no configuration uses");
+    assert_eq!(unused, [&"record", &"sgd"], "kernels that no configuration uses");
 }
 
 /// wgpu's own validation of every pipeline, binding and dispatch of a step, on a device without a driver and with the

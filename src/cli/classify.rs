@@ -28,7 +28,7 @@ pub fn logits(
     let (x, _) = graph.scoped("batch", |graph| graph.gather(pixels, labels, order, gather))?;
     let result = network.model.forward(&mut graph, x)?;
 
-    let parameters: Vec<_> = graph.parameters().map(|(name, value)| (name.to_string(), value)).collect();
+    let parameters: Vec<_> = graph.state().map(|(name, value, _)| (name.to_string(), value)).collect();
     let shapes: Vec<_> = parameters.iter().map(|(name, value)| (name.clone(), graph.shape(*value).to_vec())).collect();
     let numbers = network.tensors.take_exact(&shapes, |name| name.starts_with("optimizer."))?;
     let program = Program::new("prediction", graph, &[result]);

@@ -81,6 +81,17 @@ impl Memory {
         self.buffers.get(role).map(Buffer::raw).ok_or_else(missing)
     }
 
+    /// Writes `bytes` into `regions`, one after the other.
+    pub fn write_parts(&self, gpu: &Gpu, regions: &[Region], bytes: &[u8]) -> Result<()> {
+        let mut rest = bytes;
+        for region in regions {
+            let (part, behind) = rest.split_at(rest.len().min(region.size as usize));
+            self.write(gpu, region, part)?;
+            rest = behind;
+        }
+        Ok(())
+    }
+
     /// Writes `bytes` at the start of `region` before the next submit; the last word is filled up with zeros.
     pub fn write(&self, gpu: &Gpu, region: &Region, bytes: &[u8]) -> Result<()> {
         let buffer = self.get(&region.role)?;

@@ -70,13 +70,15 @@ impl Runner {
 
     /// Sets an input or parameter from its bytes.
     pub fn feed(&self, value: Value, bytes: &[u8]) -> Result<()> {
-        let place = self.plan.parameters.find(value).map(|place| place.region(Arena::Parameters));
-        let region = place.or_else(|| self.plan.regions.get(&value).cloned()).ok_or_else(|| self.unknown(value))?;
-        if bytes.len() as u64 != region.size {
-            let message = format!("{} wants {} bytes, got {}", region.role, region.size, bytes.len());
+        let place = self.plan.parameters.find(value).map(|place| place.regions(Arena::Parameters));
+        let input = || self.plan.regions.get(&value).map(|region| vec![region.clone()]);
+        let regions = place.or_else(input).ok_or_else(|| self.unknown(value))?;
+        let size: u64 = regions.iter().map(|region| region.size).sum();
+        if bytes.len() as u64 != size {
+            let message = format!("{} wants {size} bytes, got {}", regions[0].role, bytes.len());
             return Err(Error::shape("feed", message));
         }
-        self.memory.write(&self.gpu, &region, bytes)
+        self.memory.write_parts(&self.gpu, &regions, bytes)
     }
 
     /// Sets the numbers of the step to run.

@@ -10,6 +10,8 @@ pub enum Init {
     Constant(f32),
     /// Uniform in `[-bound, bound)`. PyTorch's default for convolutions and linear layers is `1 / sqrt(fan_in)`.
     Uniform(f32),
+    /// Normal with mean 0 and this standard deviation.
+    Normal(f32),
 }
 
 /// `(images u8 [T,C,H,W], labels u32 [T], order u32 [T]) -> x [N,C,H,W], labels u32 [N]`.
@@ -82,11 +84,21 @@ impl Graph {
 
     /// A trainable tensor; `name` is appended to the path of the layer being traced.
     pub fn parameter(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Value> {
+        self.named(Op::Parameter(init), name, shape)
+    }
+
+    /// A tensor that outlives a step and is not trained (PyTorch's buffers): running statistics. `name` is appended to
+    /// the path of the layer being traced.
+    pub fn buffer(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Value> {
+        self.named(Op::Buffer(init), name, shape)
+    }
+
+    fn named(&mut self, op: Op, name: &str, shape: &[usize]) -> Result<Value> {
         let path = self.path(name);
-        if self.parameters().any(|(other, _)| other == path) {
-            return Err(Error::shape(path, "a parameter of this name exists already"));
+        if self.state().any(|(other, ..)| other == path) {
+            return Err(Error::shape(path, format!("a {} of this name exists already", op.name())));
         }
-        self.leaf(Op::Parameter(init), path, shape, DType::F32)
+        self.leaf(op, path, shape, DType::F32)
     }
 
     /// A tensor with `value` everywhere.

@@ -13,6 +13,9 @@ impl fmt::Display for Graph {
                 .collect();
             let inputs: Vec<String> = node.inputs.iter().map(|value| format!("%{}", value.0)).collect();
             write!(f, "{} = {}({})", outputs.join(", "), node.op.name(), inputs.join(", "))?;
+            if let Some(add) = node.epilogue.add {
+                write!(f, " + %{}", add.index())?;
+            }
             if let Some(activation) = &node.epilogue.activation {
                 write!(f, " + {}", activation.name())?;
             }

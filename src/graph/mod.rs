@@ -8,11 +8,16 @@
 //! trace (nn)  ->  Graph  ->  differentiate  ->  Graph with gradients  ->  fuse (plan)  ->  Graph  ->  plan
 //! ```
 
+mod adaptive;
 mod augment;
+mod batch_norm;
+mod bce;
+mod concat;
 mod conv;
 mod data;
 mod differentiate;
 mod display;
+mod dropout;
 mod elementwise;
 mod layout;
 mod loss;
@@ -24,13 +29,21 @@ mod reduce;
 mod softmax;
 mod window;
 
+pub use adaptive::{AdaptivePool2d, AdaptivePool2dBackward};
+pub(crate) use adaptive::{bin, longest_bin};
 pub use augment::Augment;
+pub(crate) use batch_norm::extents as batch_norm_extents;
+pub use batch_norm::{BatchNorm, BatchNormBackward};
+pub use bce::{BinaryCrossEntropy, BinaryCrossEntropyGrad};
+pub(crate) use concat::around;
+pub use concat::{Concat, Pad, Slice};
 pub use conv::{Conv2d, Conv2dBackwardData, Conv2dBackwardWeight};
 pub use data::{Gather, Init};
 pub use differentiate::{Differentiated, differentiate, differentiate_from};
+pub use dropout::Dropout;
 pub use elementwise::{Binary, Unary, broadcast_shapes};
-pub use layout::Reshape;
-pub use loss::{CrossEntropy, CrossEntropyGrad};
+pub use layout::{Permute, Reshape};
+pub use loss::{CrossEntropy, CrossEntropyGrad, CrossEntropyOptions};
 pub use matmul::MatMul;
 pub use op::{Epilogue, Mask, Op};
 pub use optimizer::Optimizer;
@@ -117,18 +130,51 @@ pub struct Node {
     pub epilogue: Epilogue,
 }
 
+/// What a network is traced for.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Mode {
+    /// Batch normalisation by the batch, dropout at work, auxiliary classifiers in the loss.
+    pub training: bool,
+    /// The rate of every dropout, in place of the layers' own.
+    pub dropout: Option<f32>,
+    /// Of what is dropped.
+    pub seed: u64,
+}
+
 /// Operators on symbolic tensors, in the order in which they run.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
     values: Vec<ValueInfo>,
     scope: Vec<String>,
+    mode: Mode,
+    auxiliary: Vec<(Value, f32)>,
 }
 
 impl Graph {
-    /// A graph with nothing in it.
+    /// A graph with nothing in it, for inference.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A graph with nothing in it.
+    pub fn with_mode(mode: Mode) -> Self {
+        Self { mode, ..Self::default() }
+    }
+
+    /// What it is traced for.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Announces logits of an auxiliary classifier, whose loss counts this much in training.
+    pub fn add_auxiliary(&mut self, logits: Value, weight: f32) {
+        self.auxiliary.push((logits, weight));
+    }
+
+    /// Logits of auxiliary classifiers and the weights of their losses.
+    pub fn auxiliary(&self) -> &[(Value, f32)] {
+        &self.auxiliary
     }
 
     /// The nodes; each comes after those whose values it reads.
@@ -186,6 +232,16 @@ impl Graph {
     /// Parameters in the order in which they were declared: name, value.
     pub fn parameters(&self) -> impl Iterator<Item = (&str, Value)> {
         self.leaves(|op| matches!(op, Op::Parameter(_)))
+    }
+
+    /// Parameters and buffers in the order in which they were declared: name, value, whether it is trainable.
+    pub fn state(&self) -> impl Iterator<Item = (&str, Value, bool)> {
+        let leaf = |node: &'_ Node| match node.op {
+            Op::Parameter(_) => Some(true),
+            Op::Buffer(_) => Some(false),
+            _ => None,
+        };
+        self.nodes.iter().filter_map(move |node| Some((node.layer.as_str(), node.outputs[0], leaf(node)?)))
     }
 
     /// Inputs in the order in which they were declared: name, value.

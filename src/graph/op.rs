@@ -9,6 +9,8 @@ pub enum Op {
     Input,
     /// A trainable tensor, with the distribution of its first values.
     Parameter(Init),
+    /// A tensor that outlives a step and is not trained, with its first values.
+    Buffer(Init),
     /// A tensor with one number everywhere.
     Constant {
         /// The number.
@@ -30,6 +32,10 @@ pub enum Op {
     Pool2d(Pool2d),
     /// Its gradient.
     Pool2dBackward(Pool2dBackward),
+    /// Maximum or average over bins, to a given size.
+    AdaptivePool2d(AdaptivePool2d),
+    /// Its gradient.
+    AdaptivePool2dBackward(AdaptivePool2dBackward),
     /// A function of each element.
     Unary(Unary),
     /// Its gradient, from its result.
@@ -42,6 +48,14 @@ pub enum Op {
     Reduce(Reduce),
     /// The same elements under another shape.
     Reshape(Reshape),
+    /// The same elements with the axes in another order.
+    Permute(Permute),
+    /// Tensors one after the other along an axis.
+    Concat(Concat),
+    /// A range of positions along an axis.
+    Slice(Slice),
+    /// A constant around the last two axes.
+    Pad(Pad),
     /// Softmax or log-softmax along an axis.
     Softmax(Softmax),
     /// Its gradient, from its result.
@@ -50,15 +64,34 @@ pub enum Op {
     CrossEntropy(CrossEntropy),
     /// Its gradient.
     CrossEntropyGrad(CrossEntropyGrad),
+    /// Batch normalisation.
+    BatchNorm(BatchNorm),
+    /// Its gradients.
+    BatchNormBackward(BatchNormBackward),
+    /// Random elements set to zero; also its own gradient.
+    Dropout(Dropout),
+    /// Mean binary cross-entropy of logits, and the number of correct rows.
+    BinaryCrossEntropy(BinaryCrossEntropy),
+    /// Its gradient.
+    BinaryCrossEntropyGrad(BinaryCrossEntropyGrad),
 }
 
 /// What fusion appends to a node: its result is passed through these before it is stored, in this order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Epilogue {
+    /// A tensor of the same shape that is added.
+    pub add: Option<Value>,
     /// An activation of the result.
     pub activation: Option<Unary>,
     /// The gradient of an activation: the result is multiplied by its derivative.
     pub mask: Option<Mask>,
+}
+
+impl Epilogue {
+    /// The tensors that it reads.
+    pub fn reads(&self) -> impl Iterator<Item = Value> {
+        self.add.into_iter().chain(self.mask.as_ref().map(|mask| mask.output))
+    }
 }
 
 /// A multiplication by `activation'`, computed from the activation's result `output`.
@@ -79,6 +112,7 @@ impl Op {
         match self {
             Self::Input => "input",
             Self::Parameter(_) => "parameter",
+            Self::Buffer(_) => "buffer",
             Self::Constant { .. } => "constant",
             Self::Gather(_) => "gather",
             Self::Conv2d(_) => "conv2d",
@@ -87,16 +121,27 @@ impl Op {
             Self::MatMul(_) => "matmul",
             Self::Pool2d(pool) => pool.name(),
             Self::Pool2dBackward(back) => back.name(),
+            Self::AdaptivePool2d(pool) => pool.name(),
+            Self::AdaptivePool2dBackward(back) => back.name(),
             Self::Unary(unary) => unary.name(),
             Self::UnaryBackward(unary) => unary.backward_name(),
             Self::Binary(binary) => binary.name(),
             Self::Broadcast(_) => "broadcast",
             Self::Reduce(reduce) => reduce.name(),
             Self::Reshape(_) => "reshape",
+            Self::Permute(_) => "permute",
+            Self::Concat(_) => "concat",
+            Self::Slice(_) => "slice",
+            Self::Pad(_) => "pad",
             Self::Softmax(softmax) => softmax.name(),
             Self::SoftmaxBackward(softmax) => softmax.backward_name(),
             Self::CrossEntropy(_) => "cross_entropy",
             Self::CrossEntropyGrad(_) => "cross_entropy_grad",
+            Self::BatchNorm(_) => "batch_norm",
+            Self::BatchNormBackward(_) => "batch_norm_backward",
+            Self::Dropout(_) => "dropout",
+            Self::BinaryCrossEntropy(_) => "bce_with_logits",
+            Self::BinaryCrossEntropyGrad(_) => "bce_with_logits_grad",
         }
     }
 
@@ -108,15 +153,24 @@ impl Op {
     /// The fewest and the most operands, and whether they must all be F32.
     fn operands(&self) -> (usize, usize, bool) {
         match self {
-            Self::Input | Self::Parameter(_) | Self::Constant { .. } => (0, 0, true),
+            Self::Input | Self::Parameter(_) | Self::Buffer(_) | Self::Constant { .. } => (0, 0, true),
             Self::Gather(_) => (3, 3, false),
             Self::Conv2d(_) | Self::MatMul(_) => (2, 3, true),
             Self::Conv2dBackwardData(_) | Self::Conv2dBackwardWeight(_) => (2, 2, true),
             Self::UnaryBackward(_) | Self::SoftmaxBackward(_) | Self::Binary(_) => (2, 2, true),
             Self::Pool2dBackward(back) if back.pool.average => (1, 1, true),
-            Self::Pool2dBackward(_) | Self::CrossEntropy(_) => (2, 2, false),
-            Self::CrossEntropyGrad(_) => (3, 3, false),
+            Self::AdaptivePool2dBackward(back) if back.average => (1, 1, true),
+            Self::Pool2dBackward(_) | Self::AdaptivePool2dBackward(_) => (2, 2, false),
+            Self::CrossEntropy(loss) => (loss.operands(), loss.operands(), false),
+            Self::CrossEntropyGrad(CrossEntropyGrad(loss)) => (loss.operands() + 1, loss.operands() + 1, false),
+            Self::BinaryCrossEntropy(loss) => (loss.operands(), loss.operands(), true),
+            Self::BinaryCrossEntropyGrad(BinaryCrossEntropyGrad(loss)) => {
+                (loss.operands() + 1, loss.operands() + 1, true)
+            }
             Self::Reshape(_) => (1, 1, false),
+            Self::BatchNorm(_) => (5, 5, true),
+            Self::BatchNormBackward(_) => (3, 3, true),
+            Self::Concat(_) => (1, usize::MAX, true),
             _ => (1, 1, true),
         }
     }
@@ -124,6 +178,9 @@ impl Op {
     /// Refuses too few or too many operands, and operands of the wrong type.
     pub(super) fn check_operands(&self, inputs: &[&ValueInfo]) -> Result<(), String> {
         let (fewest, most, floats) = self.operands();
+        if inputs.len() < fewest && most == usize::MAX {
+            return Err(format!("{} takes {fewest} or more operands, got {}", self.name(), inputs.len()));
+        }
         if inputs.len() < fewest || inputs.len() > most {
             return Err(format!("{} takes {fewest} to {most} operands, got {}", self.name(), inputs.len()));
         }
@@ -136,7 +193,9 @@ impl Op {
     /// Shapes and types of the results, or what is wrong with the operands.
     pub(super) fn infer(&self, inputs: &[&ValueInfo]) -> Inferred {
         match self {
-            Self::Input | Self::Parameter(_) => Err(format!("declare an {} with its shape", self.name())),
+            Self::Input | Self::Parameter(_) | Self::Buffer(_) => {
+                Err(format!("declare an {} with its shape", self.name()))
+            }
             Self::Constant { shape, .. } => Ok(vec![(shape.clone(), DType::F32)]),
             Self::Gather(gather) => gather.infer(inputs),
             Self::Conv2d(conv) => conv.infer(inputs),
@@ -145,15 +204,26 @@ impl Op {
             Self::MatMul(matmul) => matmul.infer(inputs),
             Self::Pool2d(pool) => pool.infer(inputs),
             Self::Pool2dBackward(back) => back.infer(inputs),
+            Self::AdaptivePool2d(pool) => pool.infer(inputs),
+            Self::AdaptivePool2dBackward(back) => back.infer(inputs),
             Self::Unary(_) => elementwise::infer_unary(inputs),
             Self::UnaryBackward(_) | Self::SoftmaxBackward(_) => elementwise::infer_same(self.name(), inputs),
             Self::Binary(binary) => binary.infer(inputs),
             Self::Broadcast(shape) => elementwise::infer_broadcast(shape, inputs),
             Self::Reduce(reduce) => reduce.infer(inputs),
             Self::Reshape(reshape) => reshape.infer(inputs),
+            Self::Permute(permute) => permute.infer(inputs),
+            Self::Concat(concat) => concat.infer(inputs),
+            Self::Slice(slice) => slice.infer(inputs),
+            Self::Pad(pad) => pad.infer(inputs),
             Self::Softmax(softmax) => softmax.infer(inputs),
             Self::CrossEntropy(loss) => loss.infer(inputs),
             Self::CrossEntropyGrad(grad) => grad.infer(inputs),
+            Self::BatchNorm(norm) => norm.infer(inputs),
+            Self::BatchNormBackward(back) => back.infer(inputs),
+            Self::Dropout(dropout) => dropout.infer(inputs),
+            Self::BinaryCrossEntropy(loss) => loss.infer(inputs),
+            Self::BinaryCrossEntropyGrad(grad) => grad.infer(inputs),
         }
     }
 
@@ -170,21 +240,49 @@ impl Op {
             Self::Conv2d(conv) => conv.gradient(graph, node, grad, needs),
             Self::MatMul(matmul) => matmul.gradient(graph, node, grad, needs),
             Self::Pool2d(pool) => pool.gradient(graph, node, grad),
+            Self::AdaptivePool2d(pool) => pool.gradient(graph, node, grad),
             Self::Unary(unary) => unary.gradient(graph, node, grad),
             Self::Binary(binary) => binary.gradient(graph, node, grad, needs),
             Self::Broadcast(_) => elementwise::gradient_broadcast(graph, node, grad),
             Self::Reduce(reduce) => reduce.gradient(graph, node, grad),
             Self::Reshape(_) => layout::gradient(graph, node, grad),
+            Self::Permute(permute) => permute.gradient(graph, grad),
+            Self::Concat(concat) => concat.gradient(graph, node, grad, needs),
+            Self::Slice(slice) => slice.gradient(graph, node, grad),
+            Self::Pad(pad) => pad.gradient(graph, grad),
             Self::Softmax(softmax) => softmax.gradient(graph, node, grad),
-            Self::CrossEntropy(loss) => loss.gradient(graph, node, grad),
+            Self::BatchNorm(norm) => norm.gradient(graph, node, grad),
+            Self::Dropout(dropout) => dropout.gradient(graph, grad),
+            Self::CrossEntropy(loss) => loss.gradient(graph, node, grad, needs),
+            Self::BinaryCrossEntropy(loss) => loss.gradient(graph, node, grad, needs),
             _ => Err(Error::shape(&*node.layer, format!("{} has no gradient", self.name()))),
         }
+    }
+
+    /// Results that lie where an operand lies: index of the result, index of the operand.
+    pub(crate) fn aliases(&self) -> &'static [(usize, usize)] {
+        match self {
+            Self::Reshape(_) => &[(0, 0)],
+            Self::BatchNorm(BatchNorm { training: true, .. }) => &[(2, 3), (3, 4)],
+            _ => &[],
+        }
+    }
+
+    /// Whether they can add a tensor to it.
+    pub(crate) fn takes_addend(&self) -> bool {
+        matches!(self, Self::BatchNorm(_))
+    }
+
+    /// Whether they can multiply it by the derivative of an activation.
+    pub(crate) fn takes_mask(&self) -> bool {
+        self.takes_epilogue() && !matches!(self, Self::BatchNorm(_))
     }
 
     /// Whether the kernels of this operator can apply an [`Epilogue`] to their first result.
     pub(crate) fn takes_epilogue(&self) -> bool {
         match self {
-            Self::Conv2d(_) | Self::Conv2dBackwardData(_) | Self::Pool2dBackward(_) => true,
+            Self::Conv2d(_) | Self::Conv2dBackwardData(_) | Self::Pool2dBackward(_) | Self::BatchNorm(_) => true,
+            Self::AdaptivePool2dBackward(_) | Self::Slice(_) | Self::Pad(_) => true,
             Self::MatMul(matmul) => !matmul.row_sums,
             _ => false,
         }

@@ -55,6 +55,13 @@ impl Optimizer {
         }
     }
 
+    /// The same without decay of the weights.
+    pub fn without_decay(mut self) -> Self {
+        let (Self::Sgd { weight_decay, .. } | Self::Adam { weight_decay, .. }) = &mut self;
+        *weight_decay = 0.0;
+        self
+    }
+
     /// How many numbers it keeps for each parameter.
     pub fn states(&self) -> usize {
         match *self {

@@ -1,9 +1,10 @@
-//! Functions of elements on `elementwise` (same shapes) and `broadcast`, and constants on `fill`.
+//! Functions of elements on `elementwise` (same shapes) and `broadcast`, which also exchanges axes, and constants on
+//! `fill`.
 
 use super::activation::{backward_expression, expression};
 use super::{Dim, Kernel};
 use crate::Result;
-use crate::graph::{Binary, MAX_RANK, Node, Unary};
+use crate::graph::{Binary, MAX_RANK, Node, Permute, Unary};
 use crate::plan::{Lowering, Operand};
 
 fn count(shape: &[usize]) -> usize {
@@ -69,6 +70,16 @@ pub fn broadcast(ctx: &mut Lowering, node: &Node) -> Result<()> {
     let strides = [strides(&ctx.shape(node.inputs[0]), &shape), [0; MAX_RANK]];
     let operands = [Operand::Value(node.inputs[0]), Operand::Null];
     repeated(ctx, "return a;".into(), operands, Operand::Value(node.outputs[0]), &shape, strides)
+}
+
+pub fn permute(ctx: &mut Lowering, node: &Node, Permute(axes): &Permute) -> Result<()> {
+    let (from, shape) = (ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0]));
+    let mut strides = [0; MAX_RANK];
+    for (back, &axis) in axes.iter().rev().enumerate() {
+        strides[MAX_RANK - 1 - back] = count(&from[axis + 1..]);
+    }
+    let operands = [Operand::Value(node.inputs[0]), Operand::Null];
+    repeated(ctx, "return a;".into(), operands, Operand::Value(node.outputs[0]), &shape, [strides, [0; MAX_RANK]])
 }
 
 fn same_shape(

@@ -5,13 +5,17 @@
 //! [`Target`](crate::plan::Target).
 
 mod activation;
+mod adaptive;
 mod assemble;
+mod batch_norm;
 mod conv;
-mod cross_entropy;
+mod dropout;
 mod elementwise;
 mod fold;
 mod gather;
+mod loss;
 mod matmul;
+mod pad;
 mod pool;
 mod reduce;
 mod softmax;
@@ -19,6 +23,7 @@ mod update;
 
 pub use assemble::assemble;
 pub(crate) use elementwise::copy;
+pub(crate) use loss::record as lower_record;
 pub(crate) use update::lower as lower_update;
 
 use crate::Result;
@@ -76,8 +81,16 @@ const LIGHT: u64 = 1 << 27;
 pub const SOURCES: &[(&str, &str)] = &[
     ("adam", include_str!("../../shaders/adam.wgsl")),
     ("augment", include_str!("../../shaders/augment.wgsl")),
+    ("adaptive_pool", include_str!("../../shaders/adaptive_pool.wgsl")),
+    ("adaptive_pool_backward", include_str!("../../shaders/adaptive_pool_backward.wgsl")),
     ("avg_pool", include_str!("../../shaders/avg_pool.wgsl")),
     ("avg_pool_backward", include_str!("../../shaders/avg_pool_backward.wgsl")),
+    ("batch_norm", include_str!("../../shaders/batch_norm.wgsl")),
+    ("batch_norm_backward", include_str!("../../shaders/batch_norm_backward.wgsl")),
+    ("batch_norm_merge", include_str!("../../shaders/batch_norm_merge.wgsl")),
+    ("batch_norm_moments", include_str!("../../shaders/batch_norm_moments.wgsl")),
+    ("batch_norm_sums", include_str!("../../shaders/batch_norm_sums.wgsl")),
+    ("bce", include_str!("../../shaders/bce.wgsl")),
     ("broadcast", include_str!("../../shaders/broadcast.wgsl")),
     ("conv", include_str!("../../shaders/conv.wgsl")),
     ("conv_lanes", include_str!("../../shaders/conv_lanes.wgsl")),
@@ -85,16 +98,20 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("conv_weight", include_str!("../../shaders/conv_weight.wgsl")),
     ("conv_weight_lanes", include_str!("../../shaders/conv_weight_lanes.wgsl")),
     ("cross_entropy", include_str!("../../shaders/cross_entropy.wgsl")),
+    ("dropout", include_str!("../../shaders/dropout.wgsl")),
     ("elementwise", include_str!("../../shaders/elementwise.wgsl")),
     ("fill", include_str!("../../shaders/fill.wgsl")),
     ("gather", include_str!("../../shaders/gather.wgsl")),
     ("gather_augmented", include_str!("../../shaders/gather_augmented.wgsl")),
+    ("loss_shares", include_str!("../../shaders/loss_shares.wgsl")),
     ("loss_sum", include_str!("../../shaders/loss_sum.wgsl")),
     ("matmul", include_str!("../../shaders/matmul.wgsl")),
     ("matmul_lanes", include_str!("../../shaders/matmul_lanes.wgsl")),
     ("max_pool", include_str!("../../shaders/max_pool.wgsl")),
     ("max_pool_backward", include_str!("../../shaders/max_pool_backward.wgsl")),
     ("max_pool_windows", include_str!("../../shaders/max_pool_windows.wgsl")),
+    ("record", include_str!("../../shaders/record.wgsl")),
+    ("pad", include_str!("../../shaders/pad.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("reduce_splits", include_str!("../../shaders/reduce_splits.wgsl")),
     ("sgd", include_str!("../../shaders/sgd.wgsl")),
@@ -110,7 +127,7 @@ pub fn source(name: &str) -> &'static str {
 /// Appends the launches that compute `node`.
 pub(crate) fn lower(ctx: &mut Lowering, node: &Node) -> Result<()> {
     match &node.op {
-        Op::Input | Op::Parameter(_) | Op::Reshape(_) => Ok(()),
+        Op::Input | Op::Parameter(_) | Op::Buffer(_) | Op::Reshape(_) => Ok(()),
         Op::Constant { value, .. } => elementwise::fill(ctx, node, *value),
         Op::Gather(gather) => gather::lower(ctx, node, gather),
         Op::Conv2d(conv) => conv::forward(ctx, node, conv),
@@ -119,14 +136,25 @@ pub(crate) fn lower(ctx: &mut Lowering, node: &Node) -> Result<()> {
         Op::MatMul(matmul) => matmul::lower(ctx, node, matmul),
         Op::Pool2d(pool) => pool::forward(ctx, node, pool),
         Op::Pool2dBackward(back) => pool::backward(ctx, node, back),
+        Op::AdaptivePool2d(pool) => adaptive::forward(ctx, node, pool),
+        Op::AdaptivePool2dBackward(back) => adaptive::backward(ctx, node, back),
         Op::Unary(unary) => elementwise::unary(ctx, node, *unary),
         Op::UnaryBackward(unary) => elementwise::unary_backward(ctx, node, *unary),
         Op::Binary(binary) => elementwise::binary(ctx, node, *binary),
         Op::Broadcast(_) => elementwise::broadcast(ctx, node),
         Op::Reduce(reduce) => reduce::lower(ctx, node, reduce),
+        Op::Permute(permute) => elementwise::permute(ctx, node, permute),
+        Op::Concat(concat) => pad::concat(ctx, node, concat),
+        Op::Slice(slice) => pad::slice(ctx, node, slice),
+        Op::Pad(padding) => pad::pad(ctx, node, padding),
         Op::Softmax(softmax) => softmax::forward(ctx, node, softmax),
         Op::SoftmaxBackward(softmax) => softmax::backward(ctx, node, softmax),
-        Op::CrossEntropy(loss) => cross_entropy::forward(ctx, node, loss),
-        Op::CrossEntropyGrad(_) => cross_entropy::backward(ctx, node),
+        Op::BatchNorm(norm) => batch_norm::forward(ctx, node, norm),
+        Op::BatchNormBackward(back) => batch_norm::backward(ctx, node, back),
+        Op::Dropout(dropout) => dropout::lower(ctx, node, dropout),
+        Op::CrossEntropy(op) => loss::cross_entropy(ctx, node, op),
+        Op::CrossEntropyGrad(grad) => loss::cross_entropy_grad(ctx, node, grad),
+        Op::BinaryCrossEntropy(op) => loss::bce(ctx, node, op),
+        Op::BinaryCrossEntropyGrad(grad) => loss::bce_grad(ctx, node, &grad.0),
     }
 }

@@ -1,10 +1,14 @@
-//! Pooling and its gradients on `max_pool`, `avg_pool`, their `_backward`, and `max_pool_windows`.
+//! Pooling and its gradients on `max_pool`, `avg_pool`, their `_backward`, and `max_pool_windows`; large averages as
+//! sums and as bins.
 
 use super::activation::with_mask;
 use super::{Dim, Kernel};
 use crate::Result;
 use crate::graph::{Node, Pool2d, Pool2dBackward};
 use crate::plan::{Lowering, Operand};
+
+/// The most positions of an average's window that are unrolled where there is another way.
+const UNROLLED: usize = 64;
 
 /// Extents of input and result, and how windows lie.
 fn dims(pool: &Pool2d, x: &[usize], y: &[usize]) -> Vec<Dim> {
@@ -24,6 +28,18 @@ fn kernel(name: &'static str, pool: &Pool2d) -> Kernel {
 pub fn forward(ctx: &mut Lowering, node: &Node, pool: &Pool2d) -> Result<()> {
     let (x, y) = (ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0]));
     let count: usize = y.iter().product();
+    if pool.average && pool.padding == [0; 2] {
+        let (from, to) = (Operand::Value(node.inputs[0]), Operand::Value(node.outputs[0]));
+        let window = pool.kernel[0] * pool.kernel[1];
+        if pool.kernel == x[2..] && count == x[0] * x[1] {
+            return super::reduce::sum(ctx, from, to, [count, window, 1], 1.0 / window as f32);
+        }
+        // Windows are unrolled, which takes long to compile where they are large.
+        let whole = (0..2).all(|axis| pool.kernel[axis] * y[2 + axis] == x[2 + axis]) && pool.stride == pool.kernel;
+        if whole && window > UNROLLED {
+            return super::adaptive::average(ctx, from, to, x[0] * x[1], [x[2], x[3]], [y[2], y[3]]);
+        }
+    }
     let mut dims = dims(pool, &x, &y);
     dims.push(Dim::I(count as i32));
     let operands: Vec<Operand> = node.inputs.iter().chain(&node.outputs).map(|&value| Operand::Value(value)).collect();

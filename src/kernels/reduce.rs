@@ -43,7 +43,8 @@ pub fn lower(ctx: &mut Lowering, node: &Node, reduce: &Reduce) -> Result<()> {
     Ok(())
 }
 
-fn sum(ctx: &mut Lowering, x: Operand, y: Operand, [outer, length, inner]: [usize; 3], scale: f32) -> Result<()> {
+/// `y[outer, inner] = scale * sum over the middle axis of x[outer, length, inner]`.
+pub fn sum(ctx: &mut Lowering, x: Operand, y: Operand, [outer, length, inner]: [usize; 3], scale: f32) -> Result<()> {
     let results = outer * inner;
     // Pieces also spread a long sum over the adapter.
     let wanted = (ctx.target.busy() as usize).div_ceil(results).min(length.div_ceil(64)).max(length.div_ceil(PIECE));

@@ -3,13 +3,17 @@
 use super::{Dim, Kernel};
 use crate::Result;
 use crate::graph::Optimizer;
-use crate::plan::{Arena, Lowering, Operand};
+use crate::plan::{Arena, Group, Lowering, Operand, Stretch};
 
-/// `pieces` are the sizes in bytes of the ranges into which the arenas are cut, each a multiple of 16.
-pub fn lower(ctx: &mut Lowering, optimizer: &Optimizer, pieces: &[u64]) -> Result<()> {
-    for (index, &bytes) in pieces.iter().enumerate() {
-        let vectors = bytes / 16;
-        let arena = |arena| Operand::Arena(arena, index);
+/// `stretches` of the arenas, each a multiple of 16 bytes.
+pub fn lower(ctx: &mut Lowering, optimizer: &Optimizer, stretches: &[Stretch]) -> Result<()> {
+    for &stretch in stretches {
+        let optimizer = &match stretch.group {
+            Group::Decayed => *optimizer,
+            _ => optimizer.without_decay(),
+        };
+        let vectors = stretch.size / 16;
+        let arena = |arena| Operand::Arena(arena, stretch);
         let mut operands = vec![arena(Arena::Parameters), arena(Arena::Gradients)];
         operands.extend((0..optimizer.states()).map(|state| arena(Arena::State(state))));
         let count = Dim::U(vectors as u32);

@@ -157,6 +157,56 @@ impl Module for AvgPool2d {
     }
 }
 
+/// Batch normalisation; parameters `weight [C]` and `bias [C]`, buffers `running_mean [C]` and `running_var [C]`.
+#[derive(Clone, Debug)]
+pub struct BatchNorm2d {
+    channels: usize,
+    eps: f32,
+    momentum: f32,
+}
+
+impl BatchNorm2d {
+    /// Of so many channels, with PyTorch's defaults: eps 1e-5, momentum 0.1.
+    pub fn new(channels: usize) -> Self {
+        Self { channels, eps: 1e-5, momentum: 0.1 }
+    }
+
+    /// Added to the variance.
+    pub fn eps(mut self, eps: f32) -> Self {
+        self.eps = eps;
+        self
+    }
+
+    /// Share of a batch in the running statistics.
+    pub fn momentum(mut self, momentum: f32) -> Self {
+        self.momentum = momentum;
+        self
+    }
+}
+
+impl Module for BatchNorm2d {
+    fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {
+        let shape = [self.channels];
+        let state = [
+            graph.parameter("weight", &shape, Init::Constant(1.0))?,
+            graph.parameter("bias", &shape, Init::Constant(0.0))?,
+            graph.buffer("running_mean", &shape, Init::Constant(0.0))?,
+            graph.buffer("running_var", &shape, Init::Constant(1.0))?,
+        ];
+        graph.batch_norm(x, state, self.momentum, self.eps)
+    }
+}
+
+/// Sets elements to zero with this probability in training, and divides the others by the probability to stay.
+#[derive(Clone, Copy, Debug)]
+pub struct Dropout(pub f32);
+
+impl Module for Dropout {
+    fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {
+        graph.dropout(x, self.0)
+    }
+}
+
 macro_rules! activation {
     ($(#[$doc:meta] $name:ident => $function:expr;)*) => {$(
         #[$doc]

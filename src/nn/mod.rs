@@ -8,7 +8,9 @@ mod model;
 pub mod models;
 mod summary;
 
-pub use layers::{AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, Relu, Sequential, Sigmoid, Tanh};
+pub use layers::{
+    AvgPool2d, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Relu, Sequential, Sigmoid, Tanh,
+};
 pub use model::{Model, Network};
 pub use summary::{Summary, SummaryRow};
 

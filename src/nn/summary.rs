@@ -41,7 +41,7 @@ impl Summary {
         let mut rows = Vec::new();
         for node in graph.nodes() {
             let layer = match node.op {
-                Op::Parameter(_) | Op::Reshape(_) | Op::Constant { .. } => continue,
+                Op::Parameter(_) | Op::Buffer(_) | Op::Reshape(_) | Op::Constant { .. } => continue,
                 Op::Input => "input",
                 _ => &node.layer,
             };

@@ -1,22 +1,27 @@
 //! Rewrites of a graph that save passes over memory; numbers do not change but for rounding.
 //!
-//! 1. Cross-entropy whose gradient is wanted for a constant gradient of the loss yields it in the same pass.
-//! 2. An activation is applied by the kernel that computes its operand.
-//! 3. The gradient of an activation is applied by the kernel that computes the gradient of its result.
-//! 4. What nobody reads is dropped.
+//! 1. Functions of constants are constants: the gradient of a loss that is a part of a weighted total.
+//! 2. A cross-entropy whose gradient is wanted for a constant gradient of the loss yields it in the same pass.
+//! 3. A sum with a tensor that is there already and an activation are applied by the kernel that computes their operand.
+//! 4. The gradient of an activation is applied by the kernel that computes the gradient of its result.
+//! 5. What nobody reads is dropped.
 
 use super::Program;
 use crate::Result;
-use crate::graph::{CrossEntropy, Epilogue, Mask, Node, Op, Unary, Value};
+use crate::graph::{
+    Binary, BinaryCrossEntropy, BinaryCrossEntropyGrad, CrossEntropy, CrossEntropyGrad, Epilogue, Mask, Node, Op,
+    Shape, Unary, Value,
+};
 use std::collections::HashMap;
 
 /// `program` with its graph rewritten.
 pub fn fuse(program: &Program) -> Result<Program> {
     let mut program = program.clone();
-    fuse_cross_entropy(&mut program)?;
+    fold_constants(&mut program);
+    fuse_losses(&mut program);
     drop_unread(&mut program);
     move_views(&mut program)?;
-    fuse_activations(&mut program);
+    fuse_epilogues(&mut program);
     drop_unread(&mut program);
     program.graph.renumber();
     Ok(program)
@@ -25,11 +30,13 @@ pub fn fuse(program: &Program) -> Result<Program> {
 /// How often each value is read, by nodes or from outside.
 fn readers(program: &Program) -> Vec<usize> {
     let mut readers = vec![0; program.graph.len()];
-    let outside = program.outputs.iter().chain(program.gradients.iter().map(|(_, grad)| grad));
+    let recorded = program.record.values().into_iter().flat_map(|(loss, hits)| [loss, hits]);
+    let outside =
+        program.outputs.iter().copied().chain(program.gradients.iter().map(|(_, grad)| *grad)).chain(recorded);
     outside.for_each(|value| readers[value.index()] += 1);
     for node in program.graph.nodes() {
         node.inputs.iter().for_each(|input| readers[input.index()] += 1);
-        node.epilogue.mask.iter().for_each(|mask| readers[mask.output.index()] += 1);
+        node.epilogue.reads().for_each(|value| readers[value.index()] += 1);
     }
     readers
 }
@@ -37,57 +44,90 @@ fn readers(program: &Program) -> Vec<usize> {
 fn drop_unread(program: &mut Program) {
     let mut readers = readers(program);
     let mut kept = Vec::new();
-    let records = program.record != super::Record::None;
     for node in std::mem::take(program.graph.nodes_mut()).into_iter().rev() {
         let wanted = match node.op {
-            Op::Input | Op::Parameter(_) => true,
-            Op::CrossEntropy(_) if records => true,
+            Op::Input | Op::Parameter(_) | Op::Buffer(_) => true,
             _ => node.outputs.iter().any(|output| readers[output.index()] > 0),
         };
         if wanted {
             kept.push(node);
         } else {
             node.inputs.iter().for_each(|input| readers[input.index()] -= 1);
-            node.epilogue.mask.iter().for_each(|mask| readers[mask.output.index()] -= 1);
+            node.epilogue.reads().for_each(|value| readers[value.index()] -= 1);
         }
     }
     kept.reverse();
     *program.graph.nodes_mut() = kept;
 }
 
-fn fuse_cross_entropy(program: &mut Program) -> Result<()> {
-    let constants: HashMap<Value, f32> = program
-        .graph
-        .nodes()
-        .iter()
-        .filter_map(|node| match node.op {
-            Op::Constant { value, .. } => Some((node.outputs[0], value)),
-            _ => None,
-        })
-        .collect();
-    let nodes = program.graph.nodes();
-    let find = |grad: &Node| {
-        let scale = constants.get(grad.inputs.get(2)?)?;
-        let loss = nodes.iter().position(|node| {
-            matches!(node.op, Op::CrossEntropy(CrossEntropy { fused_grad: None })) && node.inputs == grad.inputs[..2]
-        })?;
-        Some((loss, *scale))
+/// The values that are one number everywhere.
+fn constants(program: &Program) -> HashMap<Value, f32> {
+    let constant = |node: &Node| match node.op {
+        Op::Constant { value, .. } => Some((node.outputs[0], value)),
+        _ => None,
     };
-    let pairs: Vec<(usize, usize, f32)> = nodes
-        .iter()
-        .enumerate()
-        .filter(|(_, node)| matches!(node.op, Op::CrossEntropyGrad(_)))
-        .filter_map(|(at, node)| find(node).map(|(loss, scale)| (at, loss, scale)))
-        .collect();
-    for (grad, loss, scale) in pairs.into_iter().rev() {
-        let nodes = program.graph.nodes_mut();
-        if let Op::CrossEntropy(CrossEntropy { fused_grad: fused @ None }) = &mut nodes[loss].op {
-            *fused = Some(scale);
-            let dlogits = nodes.remove(grad).outputs[0];
-            nodes[loss].outputs.push(dlogits);
+    program.graph.nodes().iter().filter_map(constant).collect()
+}
+
+/// Scales, sums and products of constants become constants, with the arithmetic that kernels would do.
+fn fold_constants(program: &mut Program) {
+    let mut known = constants(program);
+    let shapes: Vec<Shape> =
+        program.graph.nodes().iter().map(|node| program.graph.shape(node.outputs[0]).into()).collect();
+    for (node, shape) in program.graph.nodes_mut().iter_mut().zip(shapes) {
+        let numbers: Option<Vec<f32>> = node.inputs.iter().map(|input| known.get(input).copied()).collect();
+        let folded = match (&node.op, numbers.as_deref()) {
+            (Op::Unary(Unary::Scale(scale)), Some([a])) => Some(a * scale),
+            (Op::Binary(Binary::Add), Some([a, b])) => Some(a + b),
+            (Op::Binary(Binary::Sub), Some([a, b])) => Some(a - b),
+            (Op::Binary(Binary::Mul), Some([a, b])) => Some(a * b),
+            (Op::Reshape(_) | Op::Broadcast(_), Some([a])) => Some(*a),
+            _ => None,
+        };
+        if let Some(value) = folded {
+            known.insert(node.outputs[0], value);
+            node.op = Op::Constant { value, shape };
+            node.inputs.clear();
         }
     }
-    Ok(())
+}
+
+/// The loss that `grad` is the gradient of, as it stands before fusion, and its fused form.
+fn fused_loss(grad: &Op, scale: f32) -> Option<[Op; 2]> {
+    let fused_grad = Some(scale);
+    match grad {
+        Op::CrossEntropyGrad(CrossEntropyGrad(op)) => {
+            Some([op.clone(), CrossEntropy { fused_grad, ..op.clone() }].map(Op::CrossEntropy))
+        }
+        Op::BinaryCrossEntropyGrad(BinaryCrossEntropyGrad(op)) => {
+            Some([op.clone(), BinaryCrossEntropy { fused_grad, ..op.clone() }].map(Op::BinaryCrossEntropy))
+        }
+        _ => None,
+    }
+}
+
+fn fuse_losses(program: &mut Program) {
+    let constants = constants(program);
+    let nodes = program.graph.nodes_mut();
+    let mut at = 0;
+    while at < nodes.len() {
+        let grad = &nodes[at];
+        let scale = grad.inputs.last().and_then(|dloss| constants.get(dloss)).copied();
+        let fused = scale.and_then(|scale| fused_loss(&grad.op, scale));
+        let operands = &grad.inputs[..grad.inputs.len().saturating_sub(1)];
+        let found = fused.and_then(|[plain, fused]| {
+            let loss = nodes.iter().position(|node| node.op == plain && node.inputs == operands)?;
+            Some((loss, fused))
+        });
+        match found {
+            Some((loss, fused)) => {
+                let dlogits = nodes.remove(at).outputs[0];
+                nodes[loss].op = fused;
+                nodes[loss].outputs.push(dlogits);
+            }
+            None => at += 1,
+        }
+    }
 }
 
 /// Swaps `unary_backward(reshape(g), y)` for `reshape(unary_backward(g, reshape(y)))`, so that the gradient of an
@@ -120,32 +160,47 @@ fn move_views(program: &mut Program) -> Result<()> {
     Ok(())
 }
 
-fn fuse_activations(program: &mut Program) {
+/// Lets kernels apply what follows them to their results: a sum with another tensor, an activation, the gradient of one.
+fn fuse_epilogues(program: &mut Program) {
     let readers = readers(program);
     let mut produced: HashMap<Value, usize> = HashMap::new();
+    let shapes: Vec<Shape> = (0..program.graph.len() as u32).map(|i| program.graph.shape(Value(i)).to_vec()).collect();
     let nodes = program.graph.nodes_mut();
     let mut dropped = vec![false; nodes.len()];
     for at in 0..nodes.len() {
         let node = nodes[at].clone();
-        let fused = node.inputs.first().filter(|x| readers[x.index()] == 1).and_then(|x| produced.get(x)).copied();
-        let into = fused.filter(|&into| nodes[into].op.takes_epilogue() && nodes[into].outputs[0] == node.inputs[0]);
+        let before = |value: &Value, into: usize| produced.get(value).is_none_or(|&by| by < into);
+        // Of the operands of a sum the later one can take the other in.
+        let operand = match (&node.op, &node.inputs[..]) {
+            (Op::Binary(Binary::Add), [a, b]) if produced.get(b) > produced.get(a) => 1,
+            _ => 0,
+        };
+        let main = node.inputs.get(operand).filter(|x| readers[x.index()] == 1);
+        let into = main.and_then(|x| produced.get(x).copied().filter(|&into| nodes[into].outputs[0] == *x));
         if let Some(into) = into {
-            let free = nodes[into].epilogue == Epilogue::default();
-            match node.op {
-                Op::Unary(activation) if free && fits_forward(&nodes[into].op, activation) => {
-                    nodes[into].epilogue.activation = Some(activation);
-                    nodes[into].outputs[0] = node.outputs[0];
-                    dropped[at] = true;
+            let Epilogue { add, activation, mask } = nodes[into].epilogue.clone();
+            let op = &nodes[into].op;
+            let fused = match node.op {
+                Op::Unary(function) if op.takes_epilogue() && activation.is_none() && mask.is_none() => {
+                    fits_forward(op, function).then_some(Epilogue { add, activation: Some(function), mask })
                 }
-                Op::UnaryBackward(activation) if free && produced.get(&node.inputs[1]).is_none_or(|&y| y < into) => {
-                    nodes[into].epilogue.mask = Some(Mask { activation, output: node.inputs[1] });
-                    nodes[into].outputs[0] = node.outputs[0];
-                    dropped[at] = true;
+                Op::UnaryBackward(activation) if op.takes_mask() && nodes[into].epilogue == Epilogue::default() => {
+                    let mask = Mask { activation, output: node.inputs[1] };
+                    before(&mask.output, into).then_some(Epilogue { mask: Some(mask), ..Epilogue::default() })
                 }
-                _ => {}
-            }
-            if dropped[at] {
+                Op::Binary(Binary::Add) if op.takes_addend() && nodes[into].epilogue == Epilogue::default() => {
+                    let other = node.inputs[1 - operand];
+                    let fits = before(&other, into) && shapes[other.index()] == shapes[node.outputs[0].index()];
+                    (fits && other != node.inputs[operand])
+                        .then_some(Epilogue { add: Some(other), ..Epilogue::default() })
+                }
+                _ => None,
+            };
+            if let Some(epilogue) = fused {
+                nodes[into].epilogue = epilogue;
+                nodes[into].outputs[0] = node.outputs[0];
                 produced.insert(node.outputs[0], into);
+                dropped[at] = true;
                 continue;
             }
         }
@@ -160,7 +215,8 @@ fn fuse_activations(program: &mut Program) {
     });
 }
 
-/// Kernels know activations, not scales; pooling gradients have no use for a forward activation.
+/// Kernels know activations, not scales; pooling gradients and copies have no use for a forward activation.
 fn fits_forward(op: &Op, activation: Unary) -> bool {
-    !matches!(activation, Unary::Scale(_)) && !matches!(op, Op::Pool2dBackward(_))
+    let gradient = matches!(op, Op::Pool2dBackward(_) | Op::AdaptivePool2dBackward(_));
+    !matches!(activation, Unary::Scale(_)) && !gradient && !matches!(op, Op::Slice(_) | Op::Pad(_))
 }

@@ -2,7 +2,7 @@
 //!
 //! A launch is a dispatch whose operands are still values and temporaries; placement turns them into buffer ranges.
 
-use super::Target;
+use super::{Stretch, Target};
 use crate::graph::{Graph, Node, Shape, Value};
 use crate::kernels::{self, Dim, Kernel};
 use crate::{Error, Result};
@@ -12,10 +12,14 @@ use crate::{Error, Result};
 pub enum Operand {
     /// A tensor of the graph.
     Value(Value),
+    /// Some rows of one: positions along its first axis from the first number on, as many as the second.
+    Rows(Value, usize, usize),
+    /// A part of the gradient of a parameter, in the gradients' arena.
+    Gradient(Value, usize),
     /// Scratch memory, see [`Lowering::temporary`].
     Temporary(usize),
-    /// Piece `index` of a piecewise role, see [`Arena`].
-    Arena(Arena, usize),
+    /// A stretch of an arena.
+    Arena(Arena, Stretch),
     /// The record of steps.
     Records,
     /// Nothing: the kernel's dimensions say that it is not read.
@@ -60,18 +64,29 @@ pub struct Lowering<'a> {
     pub target: &'a Target,
     pub(super) launches: Vec<Launch>,
     pub(super) temporaries: Vec<u64>,
+    /// Loss and hits that are to be recorded, until a kernel does it.
+    pub(super) record: Option<(Value, Value)>,
     layer: String,
 }
 
 impl<'a> Lowering<'a> {
     pub(super) fn new(graph: &'a Graph, target: &'a Target) -> Self {
-        Self { graph, target, launches: vec![], temporaries: vec![], layer: String::new() }
+        Self { graph, target, launches: vec![], temporaries: vec![], record: None, layer: String::new() }
     }
 
     /// Appends the launches of `node`.
     pub(super) fn node(&mut self, node: &Node) -> Result<()> {
         self.layer = node.layer.clone();
         kernels::lower(self, node)
+    }
+
+    /// Whether `loss` and `hits` are what the program records; whoever asks must then write [`Operand::Records`].
+    pub fn record_here(&mut self, loss: Value, hits: Value) -> bool {
+        let here = self.record == Some((loss, hits));
+        if here {
+            self.record = None;
+        }
+        here
     }
 
     /// The extents of a value.

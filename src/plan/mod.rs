@@ -16,7 +16,7 @@ mod program;
 mod target;
 
 pub use fuse::fuse;
-pub use layout::ParameterLayout;
+pub use layout::{Group, Groups, ParameterLayout, ParameterPlace, Stretch};
 pub use lower::{Arena, Launch, Lowering, Operand};
 pub use program::{Program, Record};
 pub use target::{Class, Target};
@@ -35,7 +35,7 @@ pub const SLOTS: usize = 64;
 
 /// Bytes of one entry in the table of step numbers, and of one record.
 pub const STEP_BYTES: u64 = ALIGNMENT;
-/// Bytes of one record: loss, correct, rows, and a spare number.
+/// Bytes of one record: loss, right rows, rows that count, and a spare number.
 pub const RECORD_BYTES: u64 = 16;
 
 /// What a buffer is for. Plans of one run share the buffers of equal roles.
@@ -106,16 +106,20 @@ impl Plan {
     /// Fuses, lowers and places `program` for `target`.
     pub fn new(program: &Program, target: &Target) -> Result<Self> {
         let program = fuse(program)?;
-        let layout = ParameterLayout::new(&program.graph, target)?;
+        let layout = ParameterLayout::new(&program.graph, &program.groups, target)?;
         let mut ctx = Lowering::new(&program.graph, target);
+        ctx.record = program.record.values();
         for node in program.graph.nodes() {
             ctx.node(node)?;
+        }
+        if let Some((loss, hits)) = ctx.record {
+            crate::kernels::lower_record(&mut ctx, loss, hits)?;
         }
         let roots = program.roots();
         let mut placement = Placement::new(&program, &layout, &roots);
         placement.collect_gradients(&mut ctx)?;
         if let Some(optimizer) = &program.optimizer {
-            crate::kernels::lower_update(&mut ctx, optimizer, &layout.pieces(target.max_binding))?;
+            crate::kernels::lower_update(&mut ctx, optimizer, &layout.stretches(target.max_binding))?;
         }
         let mut buffers = program.buffers(&layout);
         let (launches, temporaries) = (std::mem::take(&mut ctx.launches), std::mem::take(&mut ctx.temporaries));

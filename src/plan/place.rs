@@ -4,10 +4,10 @@
 //! and tensors whose lives do not overlap may lie at the same address, each at the lowest that is free during its life.
 
 use super::{
-    ALIGNMENT, Arena, Launch, Lowering, Operand, ParameterLayout, Program, RECORD_BYTES, Record, Region, Role, SLOTS,
-    Target, aligned,
+    ALIGNMENT, Arena, Group, Launch, Lowering, Operand, ParameterLayout, Program, RECORD_BYTES, Record, Region, Role,
+    SLOTS, Target, aligned,
 };
-use crate::graph::{Op, Value};
+use crate::graph::Value;
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,7 +16,7 @@ pub(super) struct Placement<'a> {
     program: &'a Program,
     layout: &'a ParameterLayout,
     roots: &'a [Value],
-    fixed: HashMap<Value, Region>,
+    fixed: HashMap<Value, Vec<Region>>,
     placed: HashMap<Operand, Region>,
 }
 
@@ -32,11 +32,11 @@ impl<'a> Placement<'a> {
     pub fn new(program: &'a Program, layout: &'a ParameterLayout, roots: &'a [Value]) -> Self {
         let mut fixed = HashMap::new();
         for place in layout.iter() {
-            fixed.insert(place.value, place.region(Arena::Parameters));
+            fixed.insert(place.value, place.regions(Arena::Parameters));
         }
         for (name, value) in program.graph.inputs() {
             let size = program.graph.info(value).bytes().next_multiple_of(4);
-            fixed.insert(value, Region { role: Role::Input(name.into()), offset: 0, size });
+            fixed.insert(value, vec![Region { role: Role::Input(name.into()), offset: 0, size }]);
         }
         Self { program, layout, roots, fixed, placed: HashMap::new() }
     }
@@ -46,14 +46,26 @@ impl<'a> Placement<'a> {
     pub fn collect_gradients(&mut self, ctx: &mut Lowering) -> Result<()> {
         for &(parameter, grad) in &self.program.gradients {
             let place = self.layout.find(parameter).expect("gradients are asked for parameters");
-            let region = place.region(Arena::Gradients);
+            if place.group == Group::Kept {
+                return Err(Error::shape(&*place.name, "a gradient is asked for, but this parameter is frozen"));
+            }
             let root = self.roots[grad.index()];
-            if self.fixed.contains_key(&root) || self.program.outputs.contains(&grad) {
-                let copy = Operand::Temporary(usize::MAX - place.value.index());
+            let regions = place.regions(Arena::Gradients);
+            if !self.fixed.contains_key(&root) && !self.program.outputs.contains(&grad) {
+                self.fixed.insert(root, regions);
+                continue;
+            }
+            let mut shape = place.shape.clone();
+            let mut first = 0;
+            for (part, region) in regions.into_iter().enumerate() {
+                if let Some(rows) = shape.first_mut() {
+                    *rows = (region.size / (place.bytes() / place.shape[0] as u64)) as usize;
+                }
+                let rows = shape.first().copied().unwrap_or(1);
+                let copy = Operand::Gradient(parameter, part);
                 self.placed.insert(copy, region);
-                crate::kernels::copy(ctx, Operand::Value(root), copy, &place.shape)?;
-            } else {
-                self.fixed.insert(root, region);
+                crate::kernels::copy(ctx, Operand::Rows(root, first, rows), copy, &shape)?;
+                first += rows;
             }
         }
         Ok(())
@@ -88,7 +100,7 @@ impl<'a> Placement<'a> {
         for (index, launch) in launches.iter().enumerate() {
             for operand in &launch.operands {
                 let key = match *operand {
-                    Operand::Value(value) => {
+                    Operand::Value(value) | Operand::Rows(value, ..) => {
                         let root = self.roots[value.index()];
                         if self.fixed.contains_key(&root) {
                             continue;
@@ -124,11 +136,20 @@ impl<'a> Placement<'a> {
         let mut regions = Vec::with_capacity(launch.operands.len());
         for operand in &launch.operands {
             let mut region = match *operand {
-                Operand::Value(value) => self.region(value).ok_or_else(|| self.unplaced(launch, value))?,
-                Operand::Temporary(_) => self.placed[operand].clone(),
-                Operand::Arena(arena, index) => self.layout.range(arena, index, target.max_binding),
+                Operand::Value(value) => {
+                    let size = self.program.graph.info(value).bytes();
+                    self.region(value, 0, size).ok_or_else(|| self.unplaced(launch, value, target))?
+                }
+                Operand::Rows(value, first, rows) => {
+                    let info = self.program.graph.info(value);
+                    let row = info.bytes() / info.shape.first().copied().unwrap_or(1) as u64;
+                    let region = self.region(value, first as u64 * row, rows as u64 * row);
+                    region.ok_or_else(|| self.unplaced(launch, value, target))?
+                }
+                Operand::Temporary(_) | Operand::Gradient(..) => self.placed[operand].clone(),
+                Operand::Arena(arena, stretch) => stretch.region(arena),
                 Operand::Records => {
-                    let slots = if self.program.record == Record::Loss { SLOTS as u64 } else { 1 };
+                    let slots = if self.program.record == Record::None { 1 } else { SLOTS as u64 };
                     Region { role: Role::Records, offset: 0, size: slots * RECORD_BYTES }
                 }
                 Operand::Null => {
@@ -155,23 +176,41 @@ impl<'a> Placement<'a> {
         let inputs = program.graph.inputs().map(|(_, value)| value);
         let mut regions = BTreeMap::new();
         for value in inputs.chain(program.outputs.iter().copied()) {
-            let mut region = self
-                .region(value)
-                .ok_or_else(|| Error::shape("plan", format!("output %{} is never computed", value.index())))?;
-            region.size = program.graph.info(value).bytes();
+            let missing = || Error::shape("plan", format!("output %{} is never computed, or in parts", value.index()));
+            let region = self.region(value, 0, program.graph.info(value).bytes()).ok_or_else(missing)?;
             regions.insert(value, region);
         }
         Ok(regions)
     }
 
-    fn region(&self, value: Value) -> Option<Region> {
+    /// Where `size` bytes of a value lie, from its byte `start` on; `None` where they are cut apart, or nowhere.
+    fn region(&self, value: Value, start: u64, size: u64) -> Option<Region> {
         let root = self.roots[value.index()];
-        self.fixed.get(&root).or_else(|| self.placed.get(&Operand::Value(root))).cloned()
+        let mut before = 0;
+        let fixed = self.fixed.get(&root).map(Vec::as_slice);
+        let parts = fixed.or_else(|| self.placed.get(&Operand::Value(root)).map(std::slice::from_ref))?;
+        let part = parts.iter().find(|part| {
+            before += part.size;
+            start < before
+        })?;
+        let within = start - (before - part.size);
+        (within + size <= part.size).then(|| Region { role: part.role.clone(), offset: part.offset + within, size })
     }
 
-    fn unplaced(&self, launch: &Launch, value: Value) -> Error {
-        let op: &Op = &self.program.graph.producer(value).op;
-        Error::shape(&*launch.layer, format!("{} binds a {} that nothing computes", launch.kernel.name, op.name()))
+    fn unplaced(&self, launch: &Launch, value: Value, target: &Target) -> Error {
+        let node = self.program.graph.producer(value);
+        let (name, info) = (node.op.name(), self.program.graph.info(value));
+        match info.bytes() > target.max_binding {
+            true => Error::Limit {
+                what: format!("{}: {} on {name} {} {:?}", launch.layer, launch.kernel.name, node.layer, info.shape),
+                need: info.bytes(),
+                have: target.max_binding,
+                hint: "this kernel cannot work on a part at a time; use a smaller --batch-size".into(),
+            },
+            false => {
+                Error::shape(&*launch.layer, format!("{} binds a {name} that nothing computes", launch.kernel.name))
+            }
+        }
     }
 
     fn describe(&self, life: &Life, launches: &[Launch]) -> String {

@@ -1,7 +1,7 @@
 //! What a plan is made from: a graph, and which of its values matter.
 
-use super::{Arena, ParameterLayout, RECORD_BYTES, Role, SLOTS, STEP_BYTES, aligned};
-use crate::graph::{DType, Graph, Op, Optimizer, Value};
+use super::{Arena, Groups, ParameterLayout, RECORD_BYTES, Role, SLOTS, STEP_BYTES, aligned};
+use crate::graph::{DType, Graph, Optimizer, Value};
 use std::collections::BTreeMap;
 
 /// Whether a program writes its loss into the ring of records.
@@ -9,8 +9,23 @@ use std::collections::BTreeMap;
 pub enum Record {
     /// No ring is needed.
     None,
-    /// The losses of the graph's cross-entropy.
-    Loss,
+    /// A loss and how many rows are right of how many, see [`CrossEntropy`](crate::graph::CrossEntropy).
+    Loss {
+        /// One number, put together from any number of losses.
+        loss: Value,
+        /// Two numbers, those of the classifier that counts.
+        hits: Value,
+    },
+}
+
+impl Record {
+    /// The values that are recorded.
+    pub fn values(self) -> Option<(Value, Value)> {
+        match self {
+            Self::None => None,
+            Self::Loss { loss, hits } => Some((loss, hits)),
+        }
+    }
 }
 
 /// A graph and what is wanted of it.
@@ -24,6 +39,8 @@ pub struct Program {
     pub outputs: Vec<Value>,
     /// Parameters and their gradients; these go into the gradient arena.
     pub gradients: Vec<(Value, Value)>,
+    /// How parameters are treated; programs that share memory must agree.
+    pub groups: Groups,
     /// The update that ends a step.
     pub optimizer: Option<Optimizer>,
     /// Whether losses are recorded.
@@ -34,15 +51,17 @@ impl Program {
     /// A program that computes `outputs`.
     pub fn new(name: &str, graph: Graph, outputs: &[Value]) -> Self {
         let outputs = outputs.into();
-        Self { name: name.into(), graph, outputs, gradients: vec![], optimizer: None, record: Record::None }
+        let (gradients, groups) = (vec![], Groups::default());
+        Self { name: name.into(), graph, outputs, gradients, groups, optimizer: None, record: Record::None }
     }
 
-    /// For each value the one whose memory it shares: views share that of what they view.
+    /// For each value the one whose memory it shares: views share that of what they view, and what an operator updates in
+    /// place stays where it was.
     pub(super) fn roots(&self) -> Vec<Value> {
         let mut roots: Vec<Value> = (0..self.graph.len() as u32).map(Value).collect();
         for node in self.graph.nodes() {
-            if let Op::Reshape(_) = node.op {
-                roots[node.outputs[0].index()] = roots[node.inputs[0].index()];
+            for &(output, input) in node.op.aliases() {
+                roots[node.outputs[output].index()] = roots[node.inputs[input].index()];
             }
         }
         roots
@@ -53,21 +72,16 @@ impl Program {
         let mut buffers = BTreeMap::from([
             (Role::Null, 8 * super::ALIGNMENT),
             (Role::Steps, SLOTS as u64 * STEP_BYTES),
-            (Role::Records, if self.record == Record::Loss { SLOTS as u64 * RECORD_BYTES } else { RECORD_BYTES }),
+            (Role::Records, if self.record == Record::None { RECORD_BYTES } else { SLOTS as u64 * RECORD_BYTES }),
         ]);
-        let mut arenas = vec![];
-        if !layout.is_empty() {
-            arenas.push(Arena::Parameters);
-            if !self.gradients.is_empty() {
-                arenas.push(Arena::Gradients);
-            }
-            let states = self.optimizer.map_or(0, |optimizer| optimizer.states());
-            arenas.extend((0..states).map(Arena::State));
+        let mut arenas = vec![Arena::Parameters];
+        if !self.gradients.is_empty() {
+            arenas.push(Arena::Gradients);
         }
+        let states = self.optimizer.map_or(0, |optimizer| optimizer.states());
+        arenas.extend((0..states).map(Arena::State));
         for arena in arenas {
-            for (piece, &bytes) in layout.buffers().iter().enumerate() {
-                buffers.insert(Role::Arena(arena, piece), bytes);
-            }
+            buffers.extend(layout.buffers(arena).map(|(piece, bytes)| (Role::Arena(arena, piece), bytes)));
         }
         for (name, value) in self.graph.inputs() {
             let info = self.graph.info(value);

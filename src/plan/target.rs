@@ -51,6 +51,18 @@ impl Target {
         Self { class, max_binding: 128 << 20, max_buffer: 256 << 20, max_workgroups: 65_535, bake, lanes: None }
     }
 
+    /// How many of `rows` rows of `row_bytes` each one binding can cover: all of them, or a number after which the next
+    /// range begins aligned. `None` where not even one fits.
+    pub(crate) fn rows_per_binding(&self, rows: usize, row_bytes: u64) -> Option<usize> {
+        let most = (self.max_binding.min(self.max_buffer) / row_bytes.max(1)) as usize;
+        match most {
+            0 => None,
+            _ if rows <= most => Some(rows),
+            1..64 => Some(1 << most.ilog2()),
+            _ => Some(most / 64 * 64),
+        }
+    }
+
     /// How many invocations keep the processor busy.
     pub(crate) fn busy(&self) -> u64 {
         match self.class {

@@ -23,7 +23,7 @@ fn fused(epilogue: impl Fn(Value) -> Epilogue) -> [Array; 3] {
 
 #[test]
 fn an_activation_is_applied() {
-    let [activated, _, fused] = fused(|_| Epilogue { activation: Some(Unary::Tanh), mask: None });
+    let [activated, _, fused] = fused(|_| Epilogue { activation: Some(Unary::Tanh), ..Epilogue::default() });
     assert_eq!(fused, activated);
 }
 
@@ -32,6 +32,7 @@ fn a_mask_is_applied_after_the_activation() {
     let [_, masked, fused] = fused(|output| Epilogue {
         activation: Some(Unary::Tanh),
         mask: Some(Mask { activation: Unary::Relu, output }),
+        ..Epilogue::default()
     });
     assert_eq!(fused, masked);
     assert!(masked.data.contains(&0.0) && masked.data.iter().any(|&x| x != 0.0));

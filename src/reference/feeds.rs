@@ -1,7 +1,7 @@
 //! Random contents for the leaves of a graph.
 
 use super::Array;
-use crate::graph::{DType, Graph, Node, Op, Value};
+use crate::graph::{CrossEntropyGrad, DType, Graph, Node, Op, Value};
 use rand::Rng;
 use rand_pcg::Pcg32;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 ///
 /// Each leaf has a random stream of its own, so a graph and its derivative agree on the leaves they share.
 pub fn feeds(graph: &Graph, seed: u64) -> HashMap<Value, Array> {
-    let leaves = graph.inputs().chain(graph.parameters());
+    let leaves = graph.inputs().chain(graph.state().map(|(name, value, _)| (name, value)));
     leaves.map(|(_, value)| (value, draw(graph, value, &mut Pcg32::new(seed, value.index() as u64)))).collect()
 }
 
@@ -32,7 +32,9 @@ fn draw(graph: &Graph, value: Value, random: &mut Pcg32) -> Array {
 /// The end of the range of indices that the readers of `value` allow.
 fn index_end(graph: &Graph, value: Value) -> Option<usize> {
     let by_reader = |node: &Node| match (&node.op, &node.inputs[..]) {
-        (Op::CrossEntropy(_) | Op::CrossEntropyGrad(_), &[logits, labels, ..]) if labels == value => {
+        (Op::CrossEntropy(loss) | Op::CrossEntropyGrad(CrossEntropyGrad(loss)), inputs @ &[logits, labels, ..])
+            if labels == value || loss.mix(inputs).is_some_and(|[partner, _]| partner == value) =>
+        {
             graph.shape(logits).last().copied()
         }
         (Op::Gather(_), &[images, _, order]) if order == value => graph.shape(images).first().copied(),

@@ -3,7 +3,7 @@
 
 use super::cases::Case;
 use super::*;
-use crate::graph::{Binary, Conv2d, DType, MatMul, Pool2d, Unary, broadcast_shapes};
+use crate::graph::{Binary, Conv2d, CrossEntropyOptions, DType, MatMul, Pad, Pool2d, Unary, broadcast_shapes};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -104,6 +104,13 @@ proptest! {
     }
 
     #[test]
+    fn adaptive_pool2d(n in 1_usize..3, x in prop::array::uniform2(1_usize..7), y in prop::array::uniform2(1_usize..7), average: bool) {
+        check_at(&[&[n, 2, x[0], x[1]]], distinct, |g, v| {
+            if average { g.adaptive_avg_pool2d(v[0], y) } else { g.adaptive_max_pool2d(v[0], y) }
+        });
+    }
+
+    #[test]
     fn matmul([m, n, k] in prop::array::uniform3(1_usize..6), transpose_a: bool, transpose_b: bool, bias: bool) {
         let a = if transpose_a { [k, m] } else { [m, k] };
         let b = if transpose_b { [n, k] } else { [k, n] };
@@ -153,6 +160,26 @@ proptest! {
         });
         check(&[&[n, c], &[n, c]], |g, x| g.mse_loss(x[0], x[1]));
     }
+
+    #[test]
+    fn losses_with_options([n, c] in prop::array::uniform2(2_usize..6), smooth: bool, mixed: bool, weighted: bool, ignoring: bool) {
+        check(&[&[n, c]], |g, x| {
+            let labels = g.input("labels", &[n], DType::U32)?;
+            let mut given = |name: &str, shape: &[usize]| {
+                let x = g.input(name, shape, DType::F32)?;
+                g.sigmoid(x)
+            };
+            let [lambda, weights, targets] = [given("lambda", &[1])?, given("weights", &[c])?, given("targets", &[n, c])?];
+            let mix = if mixed { Some((g.input("partner", &[n], DType::U32)?, lambda)) } else { None };
+            let label_smoothing = if smooth { 0.25 } else { 0.0 };
+            let ignore_index = ignoring.then_some(0);
+            let weights = weighted.then_some(weights);
+            let options = CrossEntropyOptions { label_smoothing, ignore_index, mix, weights };
+            let (loss, _) = g.cross_entropy_with(x[0], labels, options)?;
+            let (other, _) = g.bce_with_logits(x[0], targets, weights)?;
+            g.add(loss, other)
+        });
+    }
 }
 
 #[test]
@@ -161,6 +188,18 @@ fn repetition_and_reshaping() {
     check(&[&[]], |g, x| g.broadcast(x[0], &[2, 3]));
     check(&[&[2, 3, 4]], |g, x| g.reshape(x[0], &[6, 4]));
     check(&[&[2, 3, 4]], |g, x| g.flatten(x[0], 1));
+    check(&[&[2, 3, 4]], |g, x| g.permute(x[0], &[2, 0, 1]));
+}
+
+#[test]
+fn joining_cutting_and_padding() {
+    check(&[&[2, 3, 4], &[2, 1, 4], &[2, 2, 4]], |g, x| g.concat(x, 1));
+    check(&[&[2, 3]], |g, x| g.concat(&[x[0], x[0]], 0));
+    for axis in 0..3 {
+        check(&[&[3, 4, 5]], |g, x| g.slice(x[0], axis, 1, 2));
+    }
+    check(&[&[2, 3, 4]], |g, x| g.pad(x[0], Pad { rows: [1, 2], columns: [0, 3], value: 5.0 }));
+    check(&[&[2, 3, 4]], |g, x| g.pad(x[0], Pad { rows: [-1, 2], columns: [2, -2], value: 5.0 }));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! How much rounding to allow: the length of an operator's sums.
 
-use crate::graph::{Graph, Node, Op};
+use crate::graph::{CrossEntropyGrad, Graph, Node, Op, longest_bin};
 
 /// The number of terms that are added up for one element of the node's results, at most; 1 where nothing is.
 ///
@@ -19,10 +19,18 @@ pub fn reduction_length(graph: &Graph, node: &Node) -> usize {
         (Op::MatMul(op), a, b) => op.extents(a, b).map_or(1, |[_, _, k]| k),
         (Op::Pool2d(pool), ..) if pool.average => product(&pool.kernel),
         (Op::Pool2dBackward(op), ..) => windows(op.pool.kernel, op.pool.stride),
+        (Op::AdaptivePool2d(op), &[_, _, h, w], _) if op.average => {
+            longest_bin(op.output[0], h) * longest_bin(op.output[1], w)
+        }
+        (Op::AdaptivePool2dBackward(op), &[_, _, oh, ow], _) => {
+            longest_bin(op.input[2], oh) * longest_bin(op.input[3], ow)
+        }
         (Op::Reduce(op), x, _) => op.length(x),
         (Op::Softmax(op) | Op::SoftmaxBackward(op), x, _) => x.get(op.axis).copied().unwrap_or(1),
-        (Op::CrossEntropy(_), &[n, c], _) => n + c,
+        (Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_), &[n, c], _) => n + c,
+        (Op::CrossEntropyGrad(CrossEntropyGrad(op)), &[n, c], _) if op.weighted => n + c,
         (Op::CrossEntropyGrad(_), &[_, c], _) => c,
+        (Op::BatchNorm(_) | Op::BatchNormBackward(_), &[n, _, ref rest @ ..], _) => n * product(rest),
         _ => 1,
     };
     length.max(1)

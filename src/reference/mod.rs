@@ -5,12 +5,16 @@
 //! [`crate::graph::differentiate_from`] appends to a graph are evaluated like any other node, and are themselves
 //! checked by finite differences (`gradient_tests.rs`) and against PyTorch (`tests/reference_goldens.rs`).
 
+mod adaptive;
 mod array;
+mod batch_norm;
 pub mod cases;
 mod conv;
 mod data;
+mod dropout;
 mod elementwise;
 mod feeds;
+mod layout;
 mod length;
 mod loss;
 mod matmul;
@@ -30,7 +34,7 @@ pub use array::Array;
 pub use feeds::feeds;
 pub use length::reduction_length;
 
-use crate::graph::{Gather, Graph, Node, Op, Value};
+use crate::graph::{Binary, Gather, Graph, Node, Op, Value};
 use crate::{Error, Result};
 use std::collections::HashMap;
 
@@ -85,10 +89,14 @@ fn place(node: &Node) -> &str {
 fn compute(graph: &Graph, node: &Node, values: &[Option<Array>]) -> Yields<Option<Vec<Array>>> {
     let known = |value: &Value| values[value.index()].as_ref();
     let Some(inputs) = node.inputs.iter().map(known).collect::<Option<Vec<&Array>>>() else { return Ok(None) };
-    if matches!(node.op, Op::Input | Op::Parameter(_)) {
+    if matches!(node.op, Op::Input | Op::Parameter(_) | Op::Buffer(_)) {
         return Ok(None);
     }
     let mut results = apply(&node.op, &inputs, graph.shape(node.outputs[0]))?;
+    if let Some(add) = &node.epilogue.add {
+        let Some(addend) = known(add) else { return Ok(None) };
+        results[0] = elementwise::binary(Binary::Add, &results[0], addend, &addend.shape);
+    }
     if let Some(activation) = node.epilogue.activation {
         results[0] = elementwise::unary(activation, &results[0]);
     }
@@ -115,18 +123,30 @@ fn apply(op: &Op, inputs: &[&Array], shape: &[usize]) -> Yields<Vec<Array>> {
         (Op::Pool2d(pool), [x]) => pool::max(pool, x, shape),
         (Op::Pool2dBackward(op), [dy]) if op.pool.average => one(pool::average_backward(op, dy)?),
         (Op::Pool2dBackward(op), [dy, argmax]) => one(pool::max_backward(op, dy, argmax)?),
+        (Op::AdaptivePool2d(pool), [x]) if pool.average => one(adaptive::average(x, shape)?),
+        (Op::AdaptivePool2d(_), [x]) => adaptive::max(x, shape),
+        (Op::AdaptivePool2dBackward(op), [dy, argmax @ ..]) => {
+            one(adaptive::backward(op, dy, argmax.first().copied())?)
+        }
         (Op::Unary(function), [x]) => one(elementwise::unary(*function, x)),
         (Op::UnaryBackward(function), [dy, y]) => one(elementwise::unary_backward(*function, dy, y)?),
         (Op::Binary(function), [a, b]) => one(elementwise::binary(*function, a, b, shape)),
         (Op::Broadcast(shape), [x]) => one(elementwise::broadcast(x, shape)),
         (Op::Reduce(op), [x]) => one(reduce::reduce(op, x, shape)),
         (Op::Reshape(op), [x]) => one(Array { shape: op.0.clone(), data: x.data.clone() }),
+        (Op::Permute(op), [x]) => one(layout::permute(&op.0, x, shape)),
+        (Op::Concat(op), _) => one(layout::concat(op.axis, inputs, shape)),
+        (Op::Slice(op), [x]) => one(layout::slice(op.axis, op.start, x, shape)),
+        (Op::Pad(op), [x]) => one(layout::pad(op, x, shape)?),
         (Op::Softmax(op), [x]) => one(softmax::forward(op, x)),
         (Op::SoftmaxBackward(op), [dy, y]) => one(softmax::backward(op, dy, y)),
-        (Op::CrossEntropy(op), [logits, labels]) => loss::cross_entropy(op, logits, labels),
-        (Op::CrossEntropyGrad(_), [logits, labels, grad]) => {
-            one(loss::cross_entropy_grad(logits, labels, grad.data[0])?)
-        }
+        (Op::BatchNorm(op), &[x, weight, bias, mean, var]) => Ok(batch_norm::forward(op, [x, weight, bias, mean, var])),
+        (Op::BatchNormBackward(op), [dy, x, coefficients]) => batch_norm::backward(op, dy, x, coefficients),
+        (Op::Dropout(op), [x]) => one(dropout::dropout(op, x)),
+        (Op::CrossEntropy(op), inputs) => loss::cross_entropy(op, inputs),
+        (Op::CrossEntropyGrad(op), [inputs @ .., grad]) => one(loss::cross_entropy_grad(&op.0, inputs, grad.data[0])?),
+        (Op::BinaryCrossEntropy(op), inputs) => loss::bce(op, inputs),
+        (Op::BinaryCrossEntropyGrad(_), [inputs @ .., grad]) => one(loss::bce_grad(inputs, grad.data[0])?),
         _ => Err(format!("{} does not take {} operands", op.name(), inputs.len())),
     }
 }

@@ -25,7 +25,7 @@ mod trainer;
 pub use checkpoint::{Checkpoint, Weights, read_weights};
 #[cfg(feature = "reports")]
 pub use folder::{Config, RunFolder};
-pub use initial::initial_parameters;
+pub use initial::initial_state;
 pub use observer::{EvalMetrics, Observer, Start, StepMetrics};
 pub use optimizers::{Adam, AdamW, Sgd};
 pub use order::epoch_order;

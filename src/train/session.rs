@@ -1,14 +1,15 @@
 //! Training and evaluation plans of one run, on one device.
 
 use super::checkpoint::{self, STATE};
-use super::{Settings, initial_parameters};
+use super::{Settings, initial_state};
 use crate::data::{Dataset, Images};
 use crate::gpu::{Executable, Gpu, Memory, Staging, StepNumbers};
-use crate::graph::{DType, Gather, Graph, Value, differentiate};
+use crate::graph::{CrossEntropyOptions, DType, Gather, Graph, Value, differentiate};
 use crate::io::TensorFile;
 use crate::nn::Model;
 use crate::plan::{
-    Arena, Plan, Program, RECORD_BYTES, Record, Region, Role, SLOTS, STEP_BYTES, Target, shared_buffers,
+    Arena, Group, Groups, ParameterPlace, Plan, Program, RECORD_BYTES, Record, Region, Role, SLOTS, STEP_BYTES, Target,
+    shared_buffers,
 };
 use crate::{Error, Result};
 use std::collections::{BTreeMap, VecDeque};
@@ -46,38 +47,48 @@ pub struct Session {
     states: &'static [&'static str],
 }
 
-/// The graph of a batch of `part`: gathered, normalised, and passed through the model. Yields logits and labels.
+/// The graph of a batch of `part`: gathered, changed, normalised, and passed through the model. Yields logits, labels, and
+/// labels and weight of a mixup.
 fn forward(
     model: &Model,
-    dataset: &Dataset,
     part: &str,
     images: &Images,
-    batch: usize,
-) -> Result<(Graph, Value, Value)> {
+    gather: Gather,
+) -> Result<(Graph, Value, Value, Option<(Value, Value)>)> {
     let mut graph = Graph::new();
     let count = images.len();
     let [c, h, w] = images.shape;
     let pixels = graph.input(&format!("{part}.images"), &[count, c, h, w], DType::U8)?;
     let labels = graph.input(&format!("{part}.labels"), &[count], DType::U32)?;
     let order = graph.input(&format!("{part}.order"), &[count], DType::U32)?;
-    let gather = Gather::plain(batch, &dataset.mean, &dataset.std);
-    let (x, y) = graph.scoped("batch", |graph| graph.gather(pixels, labels, order, gather))?;
+    let (x, y, mix) = graph.scoped("batch", |graph| graph.gather_mixed(pixels, labels, order, gather))?;
     let logits = model.forward(&mut graph, x)?;
-    Ok((graph, logits, y))
+    Ok((graph, logits, y, mix))
 }
 
 /// The program of a training step.
 pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Program> {
-    let (mut graph, logits, labels) = forward(model, dataset, "train", &dataset.train, settings.batch_size)?;
-    let (loss, _) = graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
-    let parameters: Vec<Value> = graph.parameters().map(|(_, value)| value).collect();
+    let plain = Gather::plain(settings.batch_size, &dataset.mean, &dataset.std);
+    let gather = Gather { augment: settings.augment, seed: settings.seed, ..plain };
+    let (mut graph, logits, labels, mix) = forward(model, "train", &dataset.train, gather)?;
+    let options = CrossEntropyOptions { mix, ..CrossEntropyOptions::default() };
+    let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy_with(logits, labels, options))?;
+    let mut groups = Groups::default();
+    let trainable = graph.parameters().filter(|(name, _)| !groups.is_frozen(name));
+    let (names, parameters): (Vec<String>, Vec<Value>) =
+        trainable.map(|(name, value)| (name.to_string(), value)).unzip();
     let derived = differentiate(&graph, loss, &parameters)?;
-    let pairs = parameters.into_iter().zip(derived.grads);
-    let gradients = pairs.filter_map(|(parameter, grad)| Some((parameter, grad?))).collect();
     let mut program = Program::new("training step", derived.graph, &[]);
-    program.gradients = gradients;
+    for ((name, parameter), grad) in names.into_iter().zip(parameters).zip(derived.grads) {
+        match grad {
+            Some(grad) => program.gradients.push((parameter, grad)),
+            // What the loss does not depend on stays as it is, as in PyTorch.
+            None => groups.frozen.push(name),
+        }
+    }
+    program.groups = groups;
     program.optimizer = Some(settings.optimizer);
-    program.record = Record::Loss;
+    program.record = Record::Loss { loss, hits };
     Ok(program)
 }
 
@@ -95,15 +106,19 @@ pub struct RunPlan {
 impl RunPlan {
     /// Plans a run; `dataset` must fit the model.
     pub fn new(model: &Model, dataset: &Dataset, settings: &Settings, target: &Target) -> Result<Self> {
-        let train = Plan::new(&training_program(model, dataset, settings)?, target)?;
-        let (mut graph, logits, labels) = forward(model, dataset, "test", &dataset.test, settings.batch_size)?;
-        graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
+        let training = training_program(model, dataset, settings)?;
+        let train = Plan::new(&training, target)?;
+        let gather = Gather::plain(settings.batch_size, &dataset.mean, &dataset.std);
+        let (mut graph, logits, labels, _) = forward(model, "test", &dataset.test, gather)?;
+        let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
         let mut program = Program::new("evaluation step", graph, &[logits]);
-        program.record = Record::Loss;
+        program.record = Record::Loss { loss, hits };
+        program.groups = training.groups;
         let eval = Plan::new(&program, target)?;
 
         let mut buffers = shared_buffers([&train, &eval]);
-        let download = train.parameters.buffers().iter().copied().max().unwrap_or(0).max(eval.regions[&logits].size);
+        let largest = train.parameters.iter().map(ParameterPlace::bytes).max().unwrap_or(0);
+        let download = largest.max(eval.regions[&logits].size);
         buffers.extend(
             (1..=IN_FLIGHT).map(|index| (Role::Staging(format!("records {index}")), SLOTS as u64 * RECORD_BYTES)),
         );
@@ -170,13 +185,13 @@ impl Session {
 
     /// Draws first weights from `seed`.
     pub fn initialize(&self, graph: &Graph, seed: u64) -> Result<()> {
-        self.write_parameters(Arena::Parameters, &initial_parameters(graph, seed))
+        self.write_parameters(Arena::Parameters, &initial_state(graph, seed))
     }
 
     /// Takes weights out of `file`; state of an optimizer in it is left alone.
     pub fn load_weights(&self, file: &mut TensorFile) -> Result<()> {
         let ignored = |name: &str| name.starts_with(STATE);
-        let weights = file.take_exact(&self.names(""), ignored)?;
+        let weights = file.take_exact(&self.names(Arena::Parameters, ""), ignored)?;
         self.write_parameters(Arena::Parameters, &weights)
     }
 
@@ -184,7 +199,7 @@ impl Session {
     pub fn load_state(&self, file: &mut TensorFile) -> Result<()> {
         self.load_weights(file)?;
         for (index, state) in self.states.iter().enumerate() {
-            let names = self.names(&format!("{STATE}{state}."));
+            let names = self.names(Arena::State(index), &format!("{STATE}{state}."));
             let numbers = file
                 .take_exact(&names, |name| name.starts_with(STATE) && !names.iter().any(|(other, _)| other == name))?;
             self.write_parameters(Arena::State(index), &numbers)?;
@@ -202,25 +217,25 @@ impl Session {
         Ok(file)
     }
 
-    fn names(&self, prefix: &str) -> Vec<(String, Vec<usize>)> {
-        self.train.parameters.iter().map(|place| (format!("{prefix}{}", place.name), place.shape.clone())).collect()
+    fn names(&self, arena: Arena, prefix: &str) -> Vec<(String, Vec<usize>)> {
+        places(&self.train, arena).map(|place| (format!("{prefix}{}", place.name), place.shape.clone())).collect()
     }
 
     fn write_parameters(&self, arena: Arena, numbers: &[Vec<f32>]) -> Result<()> {
-        for (place, numbers) in self.train.parameters.iter().zip(numbers) {
-            self.memory.write(&self.gpu, &place.region(arena), bytemuck::cast_slice(numbers))?;
+        for (place, numbers) in places(&self.train, arena).zip(numbers) {
+            self.memory.write_parts(&self.gpu, &place.regions(arena), bytemuck::cast_slice(numbers))?;
         }
         Ok(())
     }
 
     async fn save(&mut self, file: &mut TensorFile, arena: Arena, prefix: &str) -> Result<()> {
-        for (piece, &size) in self.train.parameters.buffers().iter().enumerate() {
-            let buffer = self.memory.get(&Role::Arena(arena, piece))?;
-            let bytes = self.download.download(&self.gpu, buffer, 0, size).await?;
-            for place in self.train.parameters.iter().filter(|place| place.piece == piece) {
-                let numbers = floats(&bytes[place.offset as usize..(place.offset + place.bytes()) as usize]);
-                checkpoint::insert(file, &format!("{prefix}{}", place.name), &place.shape, numbers)?;
+        for place in places(&self.train, arena) {
+            let mut numbers = Vec::with_capacity(place.bytes() as usize / 4);
+            for region in place.regions(arena) {
+                let buffer = self.memory.get(&region.role)?;
+                numbers.extend(floats(&self.download.download(&self.gpu, buffer, region.offset, region.size).await?));
             }
+            checkpoint::insert(file, &format!("{prefix}{}", place.name), &place.shape, numbers)?;
         }
         Ok(())
     }
@@ -310,6 +325,11 @@ impl Session {
         }
         Ok(confusion)
     }
+}
+
+/// The tensors that have numbers in an arena.
+fn places(plan: &Plan, arena: Arena) -> impl Iterator<Item = &ParameterPlace> {
+    plan.parameters.iter().filter(move |place| arena == Arena::Parameters || place.group != Group::Kept)
 }
 
 /// The numbers of a tensor that was read back.

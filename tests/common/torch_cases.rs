@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 use std::collections::HashMap;
-use wgrad::graph::{Conv2d, DType, Graph, MatMul, Op, Pool2d, Value};
+use wgrad::graph::{BatchNorm, Conv2d, CrossEntropyOptions, DType, Graph, MatMul, Op, Pad, Pool2d, Value};
 use wgrad::reference::Array;
 
 /// One operator with numbers; all of them are rounded to nine significant digits.
@@ -36,8 +36,9 @@ fn case(json: &Json) -> TorchCase {
     let mut inputs = HashMap::new();
     for (key, tensor) in json["inputs"].as_object().expect("inputs") {
         let contents = array(tensor);
-        // Only floats have gradients; what has none is a class index.
-        let dtype = if json["grads"][key].is_null() { DType::U32 } else { DType::F32 };
+        // Only floats have gradients; what has none is a class index, but for what is named as fixed.
+        let fixed = json["fixed"].as_array().is_some_and(|fixed| fixed.iter().any(|name| name == key));
+        let dtype = if json["grads"][key].is_null() && !fixed { DType::U32 } else { DType::F32 };
         let value = graph.input(key, &contents.shape, dtype).expect("an input");
         feeds.insert(value, contents);
         inputs.insert(key.as_str(), value);
@@ -52,6 +53,7 @@ fn case(json: &Json) -> TorchCase {
 
 fn trace(g: &mut Graph, op: &str, attrs: &Json, inputs: &HashMap<&str, Value>) -> wgrad::Result<Value> {
     let of = |key: &str| inputs[key];
+    let count = |key: &str| attrs[key].as_u64().expect("a count") as usize;
     let flag = |key: &str| attrs[key].as_bool().expect("a flag");
     match op {
         "conv2d" => {
@@ -66,12 +68,26 @@ fn trace(g: &mut Graph, op: &str, attrs: &Json, inputs: &HashMap<&str, Value>) -
             let (ceil_mode, count_include_pad) = (flag("ceil_mode"), average && flag("count_include_pad"));
             g.pool2d(of("input"), Pool2d { average, kernel, stride, padding, ceil_mode, count_include_pad })
         }
+        "adaptive_avg_pool2d" => g.adaptive_avg_pool2d(of("input"), pair(&attrs["output_size"])),
+        "adaptive_max_pool2d" => g.adaptive_max_pool2d(of("input"), pair(&attrs["output_size"])),
         "linear" => g.linear(of("input"), of("weight"), inputs.get("bias").copied()),
         "matmul" => {
             let [transpose_a, transpose_b] = ["transpose_a", "transpose_b"].map(flag);
             let op = Op::MatMul(MatMul { transpose_a, transpose_b, row_sums: false });
             Ok(g.add_node(op, &[of("a"), of("b")])?[0])
         }
+        "concat" => {
+            let mut keys: Vec<&&str> = inputs.keys().collect();
+            keys.sort();
+            g.concat(&keys.into_iter().map(|key| of(key)).collect::<Vec<_>>(), count("dim"))
+        }
+        "narrow" => g.slice(of("input"), count("dim"), count("start"), count("length")),
+        "pad" => {
+            let sides: Vec<isize> = attrs["pad"].as_array().expect("pad").iter().map(whole).collect();
+            let value = attrs["value"].as_f64().expect("value") as f32;
+            g.pad(of("input"), Pad { rows: [sides[2], sides[3]], columns: [sides[0], sides[1]], value })
+        }
+        "permute" => g.permute(of("input"), &extents(&attrs["dims"])),
         "add" => g.add(of("a"), of("b")),
         "mul" => g.mul(of("a"), of("b")),
         "relu" => g.relu(of("input")),
@@ -83,7 +99,22 @@ fn trace(g: &mut Graph, op: &str, attrs: &Json, inputs: &HashMap<&str, Value>) -
             let axis = attrs["dim"].as_i64().expect("dim").rem_euclid(rank) as usize;
             if op == "softmax" { g.softmax(x, axis) } else { g.log_softmax(x, axis) }
         }
-        "cross_entropy" => Ok(g.cross_entropy(of("input"), of("target"))?.0),
+        "batch_norm" => {
+            let [eps, momentum] = [attrs["eps"].as_f64().expect("eps") as f32, 0.1];
+            let op = Op::BatchNorm(BatchNorm { training: flag("training"), update: true, momentum, eps });
+            let inputs = ["input", "weight", "bias", "mean", "var"].map(of);
+            Ok(g.add_node(op, &inputs)?[0])
+        }
+        "cross_entropy" => {
+            let options = CrossEntropyOptions {
+                label_smoothing: attrs["label_smoothing"].as_f64().unwrap_or(0.0) as f32,
+                ignore_index: attrs["ignore_index"].as_u64().map(|index| index as u32),
+                mix: inputs.get("partner").map(|&partner| (partner, of("lambda"))),
+                weights: inputs.get("weight").copied(),
+            };
+            Ok(g.cross_entropy_with(of("input"), of("target"), options)?.0)
+        }
+        "bce_with_logits" => Ok(g.bce_with_logits(of("input"), of("target"), inputs.get("pos_weight").copied())?.0),
         "mse_loss" => g.mse_loss(of("input"), of("target")),
         "sum" => g.sum(of("input"), &extents(&attrs["axes"]), flag("keepdim")),
         "mean" => g.mean(of("input"), &extents(&attrs["axes"]), flag("keepdim")),
@@ -94,6 +125,10 @@ fn trace(g: &mut Graph, op: &str, attrs: &Json, inputs: &HashMap<&str, Value>) -
 fn array(json: &Json) -> Array {
     let data = json["data"].as_array().expect("data").iter().map(|x| x.as_f64().expect("a number")).collect();
     Array::new(&extents(&json["shape"]), data).expect("as many numbers as the shape says")
+}
+
+fn whole(json: &Json) -> isize {
+    json.as_i64().expect("a whole number") as isize
 }
 
 fn extents(json: &Json) -> Vec<usize> {

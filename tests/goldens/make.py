@@ -317,10 +317,11 @@ class Ops:
         planes = [torch.randperm(129, generator=self.rng)[: h * w] for _ in range(n * c)]
         return (torch.stack(planes).view(n, c, h, w) - 64).to(torch.float64) / 64
 
-    def add(self, op, attrs, inputs, f):
-        """Run f(**inputs), then back from a random gradient of its output."""
+    def add(self, op, attrs, inputs, f, fixed=()):
+        """Run f(**inputs), then back from a random gradient of its output. No gradient is
+        asked for by inputs named in `fixed`."""
         leaves = {
-            k: v.clone().requires_grad_() if v.is_floating_point() else v
+            k: v.clone().requires_grad_() if v.is_floating_point() and k not in fixed else v
             for k, v in inputs.items()
         }
         output = f(**leaves)
@@ -334,7 +335,8 @@ class Ops:
             "inputs": {k: tensor(v) for k, v in inputs.items()},
             "output": tensor(output),
             "grad_output": tensor(grad),
-            "grads": {k: tensor(v.grad) for k, v in leaves.items() if v.is_floating_point()},
+            "grads": {k: tensor(v.grad) for k, v in leaves.items() if v.requires_grad},
+            **({"fixed": list(fixed)} if fixed else {}),
         })  # fmt: skip
 
 
@@ -424,6 +426,18 @@ def pool_cases(ops):
     pool("avg", "2x2 leftover ceil no pad counted", (1, 2, 5, 7), (2, 2), (2, 2), (0, 0), True, False)  # noqa: E501
 
 
+    for op, f in (
+        ("adaptive_avg_pool2d", F.adaptive_avg_pool2d), ("adaptive_max_pool2d", F.adaptive_max_pool2d)
+    ):  # fmt: skip
+        for shape, size in (
+            ((2, 1, 7, 5), (3, 2)), ((1, 2, 3, 4), (5, 4)), ((1, 2, 6, 6), (2, 3)),
+            ((2, 2, 5, 7), (1, 1)), ((1, 1, 9, 10), (1, 1)),
+        ):  # fmt: skip
+            ops.begin(op, f"{list(shape)} to {list(size)}")
+            ops.add(op, {"output_size": list(size)}, {"input": ops.distinct(*shape)},
+                    lambda input: f(input, size))  # fmt: skip
+
+
 def dense_cases(ops):
     for n, i, o, bias in ((4, 6, 5, True), (1, 9, 3, True), (3, 7, 4, False), (5, 1, 1, True)):
         ops.begin("linear", f"{n}x{i} to {o}{'' if bias else ' no bias'}")
@@ -462,6 +476,25 @@ def pointwise_cases(ops):
         ops.add(op, {}, {"input": ops.rand(3, 9) * 16}, lambda input: f(input))
 
 
+def layout_cases(ops):
+    for dim, shapes in ((1, ((2, 3, 2, 2), (2, 1, 2, 2), (2, 2, 2, 2))), (0, ((1, 3), (2, 3)))):
+        ops.begin("concat", f"{len(shapes)} along {dim}")
+        inputs = {f"x{i}": ops.rand(*shape) for i, shape in enumerate(shapes)}
+        ops.add("concat", {"dim": dim}, inputs, lambda **x: torch.cat(list(x.values()), dim))
+    for dim, start, length in ((0, 1, 1), (1, 2, 3), (2, 0, 2)):
+        ops.begin("narrow", f"along {dim}")
+        ops.add("narrow", {"dim": dim, "start": start, "length": length},
+                {"input": ops.rand(2, 5, 3)}, lambda input: input.narrow(dim, start, length))  # fmt: skip
+    # Left, right, top, bottom.
+    for pad, value in (([1, 2, 0, 1], 0.0), ([-1, 1, 2, -2], 0.5)):
+        ops.begin("pad", f"{pad} with {value}")
+        ops.add("pad", {"pad": pad, "value": value}, {"input": ops.rand(2, 4, 3)},
+                lambda input: F.pad(input, pad, value=value))  # fmt: skip
+    ops.begin("permute", "")
+    ops.add("permute", {"dims": [2, 0, 3, 1]}, {"input": ops.rand(2, 3, 4, 2)},
+            lambda input: input.permute(2, 0, 3, 1))  # fmt: skip
+
+
 def loss_cases(ops):
     for op, f in (("softmax", F.softmax), ("log_softmax", F.log_softmax)):
         for note, shape, scale in (("", (4, 10), 1), ("3d", (2, 3, 5), 1), ("wide", (3, 7), 64)):
@@ -474,11 +507,69 @@ def loss_cases(ops):
         y = torch.randint(0, c, (n,), generator=ops.rng)
         ops.add("cross_entropy", {"reduction": "mean"}, {"input": x, "target": y},
                 lambda input, target: F.cross_entropy(input, target))  # fmt: skip
+    option_cases(ops)
     for note, shape in (("", (4, 5)), ("4d", (2, 3, 2, 4))):
         ops.begin("mse_loss", note)
         ops.add("mse_loss", {"reduction": "mean"},
                 {"input": ops.rand(*shape), "target": ops.rand(*shape)},
                 lambda input, target: F.mse_loss(input, target))  # fmt: skip
+
+
+def normalisation_cases(ops):
+    for note, shape, training, eps in (
+        ("", (3, 4, 5, 3), True, 2**-17), ("whole vectors", (2, 3, 4, 4), True, 2**-10),
+        ("2d", (9, 5), True, 2**-17), ("inference", (2, 3, 3, 4), False, 2**-17),
+    ):  # fmt: skip
+        ops.begin("batch_norm", note)
+        c = shape[1]
+        inputs = {"input": ops.rand(*shape), "weight": ops.rand(c), "bias": ops.rand(c)}
+        inputs |= {"mean": ops.rand(c), "var": ops.rand(c) ** 2 + 0.5}
+
+        def f(input, weight, bias, mean, var):
+            return F.batch_norm(input, mean.clone(), var.clone(), weight, bias, training, 0.1, eps)
+
+        ops.add("batch_norm", {"training": training, "eps": eps}, inputs, f, fixed=["mean", "var"])
+def option_cases(ops):
+    """Losses with smoothing, weights, labels to leave out, and mixed labels."""
+
+    def cross_entropy(note, n, c, smoothing=0.0, weighted=False, ignore=None, mixed=False):
+        ops.begin("cross_entropy", note)
+        inputs = {"input": ops.rand(n, c) * 4, "target": torch.randint(0, c, (n,), generator=ops.rng)}
+        if mixed:
+            inputs["partner"] = torch.randint(0, c, (n,), generator=ops.rng)
+            inputs["lambda"] = ops.rand(1).abs() / 2 + 0.25
+        if weighted:
+            inputs["weight"] = ops.rand(c).abs() + 0.25
+        attrs = {"reduction": "mean", "label_smoothing": smoothing, "ignore_index": ignore}
+
+        def f(input, target, partner=None, weight=None, **rest):
+            def loss(y):
+                return F.cross_entropy(input, y, weight, label_smoothing=smoothing,
+                                       ignore_index=-100 if ignore is None else ignore)  # fmt: skip
+            if partner is None:
+                return loss(target)
+            share = rest["lambda"].squeeze(0)
+            return share * loss(target) + (1 - share) * loss(partner)
+
+        ops.add("cross_entropy", attrs, inputs, f, fixed=["lambda"] * mixed + ["weight"] * weighted)
+
+    cross_entropy("smoothed", 5, 6, 0.125)
+    cross_entropy("weighted", 5, 4, weighted=True)
+    cross_entropy("ignoring", 6, 3, ignore=1)
+    cross_entropy("smoothed weighted ignoring", 7, 4, 0.25, True, 2)
+    cross_entropy("mixed", 5, 4, mixed=True)
+    cross_entropy("smoothed mixed", 4, 5, 0.125, mixed=True)
+    cross_entropy("smoothed weighted ignoring mixed", 8, 4, 0.125, True, 0, True)
+    for note, n, c, scale, weighted in (("", 4, 5, 4, False), ("weighted", 3, 4, 4, True),
+                                        ("wide", 4, 3, 64, False)):  # fmt: skip
+        ops.begin("bce_with_logits", note)
+        inputs = {"input": ops.rand(n, c) * scale, "target": ops.rand(n, c).abs()}
+        if weighted:
+            inputs["pos_weight"] = ops.rand(c).abs() + 0.25
+        ops.add("bce_with_logits", {"reduction": "mean"}, inputs,
+                lambda input, target, pos_weight=None: F.binary_cross_entropy_with_logits(
+                    input, target, pos_weight=pos_weight),
+                fixed=["target"] + ["pos_weight"] * weighted)  # fmt: skip
 
 
 def reduce_cases(ops):
@@ -498,8 +589,10 @@ def make_ops(out):
     conv_cases(ops)
     pool_cases(ops)
     dense_cases(ops)
+    layout_cases(ops)
     pointwise_cases(ops)
     loss_cases(ops)
+    normalisation_cases(ops)
     reduce_cases(ops)
     write_json(out / "ops.json", ops.cases, 9)
     assert (out / "ops.json").stat().st_size < 400_000

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use wgrad::data::{self, Dataset};
 use wgrad::gpu::{Gpu, Runner, StepNumbers, Timing};
 use wgrad::nn::{Model, models};
-use wgrad::train::{Settings, initial_parameters, training_program};
+use wgrad::train::{Settings, initial_state, training_program};
 use wgrad::{Error, Result};
 
 #[derive(clap::Args)]
@@ -88,8 +88,8 @@ fn measure(gpu: &Gpu, model: &Model, dataset: &Dataset, options: &Options) -> Re
                 _ => runner.feed(value, bytemuck::cast_slice(&order))?,
             }
         }
-        let parameters = program.graph.parameters().zip(initial_parameters(&program.graph, 0));
-        for ((_, value), numbers) in parameters {
+        let parameters = program.graph.state().zip(initial_state(&program.graph, 0));
+        for ((_, value, _), numbers) in parameters {
             runner.feed(value, bytemuck::cast_slice(&numbers))?;
         }
         // A rate of 0: the numbers stay those of first weights, whatever the count of repetitions.

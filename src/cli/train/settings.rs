@@ -1,6 +1,7 @@
 //! From options to settings, and whether they are those of the run to resume.
 
 use super::options::Options;
+use crate::cli::reading;
 use std::path::Path;
 use wgrad::graph::Optimizer;
 use wgrad::train::{Config, Schedule, Settings};
@@ -26,6 +27,7 @@ pub fn fresh(options: &Options, samples: usize) -> Result<Settings> {
         schedule: options.schedule.as_deref().map_or(Ok(schedule), str::parse)?,
         seed: options.seed.unwrap_or(recipe.seed),
         shuffle: !options.no_shuffle,
+        augment: options.augment.unwrap_or_default(),
     })
 }
 
@@ -72,7 +74,10 @@ pub fn same(options: &Options, config: &Config, dir: &Path) -> Result<()> {
     let text = |number: Option<f32>| number.map_or("none".into(), |number| number.to_string());
     let schedule = options.schedule.as_deref().map(|text| text.parse::<Schedule>()).transpose()?;
     let path = |path: &Path| path.display().to_string();
+    let augment = options.augment.map(|augment| augment.to_string());
+    let kept = reading::Options::of(config)?;
     let pairs = [
+        ("augment", augment, config.augment.clone().unwrap_or("none".into())),
         ("model", options.model.clone(), config.model.clone()),
         ("data", options.data.clone(), config.data.clone()),
         ("batch-size", options.batch_size.map(|size| size.to_string()), config.batch_size.to_string()),
@@ -88,6 +93,7 @@ pub fn same(options: &Options, config: &Config, dir: &Path) -> Result<()> {
     ];
     match pairs
         .into_iter()
+        .chain(options.reading.pairs(&kept))
         .find_map(|(name, given, kept)| given.filter(|given| *given != kept).map(|given| (name, given, kept)))
     {
         None => Ok(()),

@@ -1,8 +1,8 @@
 //! Softmax along any axis, cross-entropy, mean squared error, and batches of a data set.
 
-use super::{Case, case};
+use super::{Case, Sketch, case};
 use crate::Result;
-use crate::graph::{DType, Gather};
+use crate::graph::{CrossEntropyOptions, DType, Gather, Unary, Value};
 
 const LINES: [(&[usize], usize); 10] = [
     (&[1], 0),
@@ -26,7 +26,7 @@ pub(super) fn list() -> Vec<Result<Case>> {
             g.mse_loss(a, b)
         })
     });
-    softmax.chain(sizes).chain([cross_entropy(1, 1)]).chain(mse).chain(others()).collect()
+    softmax.chain(sizes).chain([cross_entropy(1, 1)]).chain(mse).chain(options()).chain(others()).collect()
 }
 
 fn softmax(log: bool, shape: &[usize], axis: usize) -> Result<Case> {
@@ -44,7 +44,57 @@ fn cross_entropy(batch: usize, classes: usize) -> Result<Case> {
     })
 }
 
-fn others() -> [Result<Case>; 14] {
+/// Numbers between 0.27 and 0.73 without a gradient: weights, shares, targets.
+fn between(g: &mut Sketch, name: &str, shape: &[usize]) -> Result<Value> {
+    let x = g.input(name, shape, DType::F32)?;
+    g.sigmoid(x)
+}
+
+/// Which of smoothing, mixing, weights and ignoring; each with the others, in awkward sizes.
+fn options() -> Vec<Result<Case>> {
+    let cross_entropy = |choice: usize| {
+        let [batch, classes] = [[3, 10], [67, 5], [1, 7], [130, 3]][choice % 4];
+        let [smooth, mixed, weighted, ignoring] = [1, 2, 4, 8].map(|bit| choice & bit != 0);
+        let names = [(smooth, "smoothed "), (mixed, "mixed "), (weighted, "weighted "), (ignoring, "ignoring ")];
+        let names: String = names.into_iter().filter_map(|(on, name)| on.then_some(name)).collect();
+        case(format!("{names}cross_entropy of {batch} rows in {classes} classes"), |g| {
+            let logits = g.tensor(&[batch, classes])?;
+            let labels = g.input("labels", &[batch], DType::U32)?;
+            let mix = match mixed {
+                true => Some((g.input("partner", &[batch], DType::U32)?, between(g, "lambda", &[1])?)),
+                false => None,
+            };
+            let weights = if weighted { Some(between(g, "weights", &[classes])?) } else { None };
+            let label_smoothing = if smooth { 0.1 } else { 0.0 };
+            // The only row of a batch is not to be left out.
+            let ignore_index = ignoring.then_some(if batch == 1 { 9 } else { 1 });
+            let (loss, hits) = g.cross_entropy_with(
+                logits,
+                labels,
+                CrossEntropyOptions { label_smoothing, ignore_index, mix, weights },
+            )?;
+            let hits = g.mean(hits, &[0], false)?;
+            let hits = g.unary(hits, Unary::Scale(0.01))?;
+            g.add(loss, hits)
+        })
+    };
+    let bce = |batch: usize, classes: usize, weighted: bool| {
+        let weights = if weighted { "weighted " } else { "" };
+        case(format!("{weights}bce_with_logits of {batch} rows in {classes} classes"), |g| {
+            let logits = g.tensor(&[batch, classes])?;
+            let targets = between(g, "targets", &[batch, classes])?;
+            let weights = if weighted { Some(between(g, "weights", &[classes])?) } else { None };
+            let (loss, hits) = g.bce_with_logits(logits, targets, weights)?;
+            let hits = g.mean(hits, &[0], false)?;
+            let hits = g.unary(hits, Unary::Scale(0.01))?;
+            g.add(loss, hits)
+        })
+    };
+    let sizes = [(1, 1), (3, 10), (257, 2), (67, 33)].into_iter();
+    (1..16).map(cross_entropy).chain(sizes.flat_map(|(n, c)| [bce(n, c, false), bce(n, c, true)])).collect()
+}
+
+fn others() -> [Result<Case>; 16] {
     [
         case("softmax of large logits", |g| {
             let x = g.tensor(&[5, 7])?;
@@ -59,6 +109,21 @@ fn others() -> [Result<Case>; 14] {
             let (loss, _) = g.cross_entropy(logits, labels)?;
             let decay = g.mse_loss(x, logits)?;
             g.add(loss, decay)
+        }),
+        case("bce_with_logits of large logits", |g| {
+            let (x, targets) = (g.tensor(&[6, 9])?, between(g, "targets", &[6, 9])?);
+            let hundreds = g.constant(300.0, &[])?;
+            let logits = g.mul(x, hundreds)?;
+            Ok(g.bce_with_logits(logits, targets, None)?.0)
+        }),
+        case("two losses of one network, in parts", |g| {
+            let (x, labels) = (g.tensor(&[9, 5])?, g.input("labels", &[9], DType::U32)?);
+            let weight = g.tensor(&[5, 5])?;
+            let (main, _) = g.cross_entropy(x, labels)?;
+            let logits = g.linear(x, weight, None)?;
+            let (auxiliary, _) = g.cross_entropy(logits, labels)?;
+            let auxiliary = g.unary(auxiliary, Unary::Scale(0.3))?;
+            g.add(main, auxiliary)
         }),
         gather([23, 3, 5, 7], 9),
         gather([4, 1, 1, 1], 4),

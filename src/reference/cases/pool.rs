@@ -5,7 +5,7 @@ use crate::Result;
 use crate::graph::Pool2d;
 
 pub(super) fn list() -> Vec<Result<Case>> {
-    [false, true].into_iter().flat_map(both).chain(excluding_padding()).collect()
+    [false, true].into_iter().flat_map(both).chain(excluding_padding()).chain(adaptive()).collect()
 }
 
 #[rustfmt::skip]
@@ -43,6 +43,37 @@ fn excluding_padding() -> Vec<Result<Case>> {
         average("3x3 stride 2 padding 1 ceil excluded", [2, 3, 10, 12], [3, 3], [2, 2], [1, 1], true),
         average("4x2 stride 3x1 padding 2x1 excluded", [1, 2, 9, 5], [4, 2], [3, 1], [2, 1], false),
     ]
+}
+
+/// Bins that overlap, that repeat pixels, that are windows, that are too large for one sum, and no bins.
+const BINS: [([usize; 4], [usize; 2]); 11] = [
+    ([1, 1, 1, 1], [3, 2]),
+    ([2, 3, 7, 11], [3, 4]),
+    ([1, 5, 13, 9], [6, 6]),
+    ([2, 3, 3, 5], [7, 5]),
+    ([1, 2, 5, 6], [5, 13]),
+    ([3, 2, 6, 6], [3, 2]),
+    ([2, 2, 20, 30], [2, 2]),
+    ([3, 17, 7, 7], [1, 1]),
+    ([2, 65, 8, 8], [1, 1]),
+    ([1, 2, 101, 67], [2, 1]),
+    ([1, 3, 5, 7], [5, 7]),
+];
+
+fn adaptive() -> Vec<Result<Case>> {
+    let both = BINS.into_iter().flat_map(|(x, output)| [true, false].map(|average| adaptive_pool(average, x, output)));
+    // More than 65,535 workgroups of 64 invocations.
+    both.chain([adaptive_pool(false, [2, 3, 40, 60], [1021, 701])]).collect()
+}
+
+fn adaptive_pool(average: bool, x: [usize; 4], output: [usize; 2]) -> Result<Case> {
+    let kind = if average { "avg" } else { "max" };
+    case(format!("adaptive_{kind}_pool2d {x:?} to {output:?}"), |g| {
+        let x = g.tensor(&x)?;
+        // The gradient of an activation is applied by the pooling's.
+        let x = g.tanh(x)?;
+        if average { g.adaptive_avg_pool2d(x, output) } else { g.adaptive_max_pool2d(x, output) }
+    })
 }
 
 fn pool(name: &str, x: [usize; 4], pool: Pool2d) -> Result<Case> {

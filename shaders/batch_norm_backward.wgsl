@@ -1,0 +1,36 @@
+// The gradient of a batch normalisation by its operand.
+//
+//   dx = scale[c] * (dy - share * (dbias[c] + (x - mean[c]) * inverse[c] * dweight[c]))
+//
+//   dy, x, dx [N, C, HW] in vectors T of 4 or 1 elements,  coefficients [C, 4] of batch_norm_merge: mean, inverse, scale, -
+//   dweight, dbias [C];  dx overwritten;  share is 1 / (N * HW), or 0 where mean and variance did not depend on x
+
+alias T = f32;
+
+struct Dims {
+  c: u32,
+  plane: u32, // vectors of a plane
+  count: u32, // vectors in all
+  share: f32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> dy: array<T>;
+@group(0) @binding(2) var<storage, read> x: array<T>;
+@group(0) @binding(3) var<storage, read> coefficients: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> dweight: array<f32>;
+@group(0) @binding(5) var<storage, read> dbias: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dx: array<T>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let i = id.x + id.y * groups.x * 64u;
+  if i >= dims.count {
+    return;
+  }
+  let c = i / dims.plane % dims.c;
+  let k = coefficients[c];
+  let mean = dims.share * dbias[c];
+  let slope = dims.share * dweight[c] * k.y;
+  dx[i] = k.z * (dy[i] - T(mean) - slope * (x[i] - T(k.x)));
+}

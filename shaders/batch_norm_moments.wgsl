@@ -1,0 +1,52 @@
+// Mean and sum of squared deviations of each channel, in pieces.
+//
+//   moments[c, piece] = (mean, sum of (x - mean)^2) of the piece's elements of channel c
+//
+//   x [N, C, HW] in vectors T of 4 or 1 elements,  moments [C][pieces] overwritten
+//
+// A piece has the vectors piece, piece + pieces, ... of its channel, so that neighbouring invocations read neighbouring
+// memory. It is read twice, for the mean first: the squares' sum less the mean's square would lose what they have in
+// common. The second reading also mends the rounding of the mean. batch_norm_merge puts the pieces together.
+
+alias T = f32;
+const WIDTH: f32 = 1.0; // numbers in a T
+
+struct Dims {
+  c: u32,
+  plane: u32, // vectors of a plane
+  length: u32, // vectors of a channel: N * plane
+  pieces: u32,
+  count: u32, // C * pieces
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<T>;
+@group(0) @binding(2) var<storage, read_write> moments: array<vec2<f32>>;
+
+fn total(v: T) -> f32 { return v; }
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let index = id.x + id.y * groups.x * 64u;
+  if index >= dims.count {
+    return;
+  }
+  let piece = index % dims.pieces;
+  let channel = index / dims.pieces;
+  let vectors = (dims.length - 1u - piece) / dims.pieces + 1u;
+  var sum = T(0.0);
+  for (var i = piece; i < dims.length; i += dims.pieces) {
+    sum += x[(i / dims.plane * dims.c + channel) * dims.plane + i % dims.plane];
+  }
+  let count = f32(vectors) * WIDTH;
+  let mean = total(sum) / count;
+  var squares = T(0.0);
+  var rest = T(0.0);
+  for (var i = piece; i < dims.length; i += dims.pieces) {
+    let d = x[(i / dims.plane * dims.c + channel) * dims.plane + i % dims.plane] - T(mean);
+    squares += d * d;
+    rest += d;
+  }
+  let drift = total(rest);
+  moments[index] = vec2<f32>(mean + drift / count, total(squares) - drift * drift / count);
+}

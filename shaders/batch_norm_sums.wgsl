@@ -1,0 +1,46 @@
+// The gradients of a batch normalisation by weight and bias, in pieces.
+//
+//   dweight[piece, c] = sum of dy * (x - mean[c]) * inverse[c] over the piece,  dbias[piece, c] = sum of dy
+//
+//   dy, x [N, C, HW] in vectors T of 4 or 1 elements,  coefficients [C, 4] of batch_norm_merge: mean, inverse, ...
+//   dweight, dbias [pieces][C] overwritten; reduce_splits adds the pieces up, which are those of batch_norm_moments
+
+alias T = f32;
+
+struct Dims {
+  c: u32,
+  plane: u32, // vectors of a plane
+  length: u32, // vectors of a channel: N * plane
+  pieces: u32,
+  count: u32, // C * pieces
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> dy: array<T>;
+@group(0) @binding(2) var<storage, read> x: array<T>;
+@group(0) @binding(3) var<storage, read> coefficients: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> dweight: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dbias: array<f32>;
+
+fn total(v: T) -> f32 { return v; }
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let index = id.x + id.y * groups.x * 64u;
+  if index >= dims.count {
+    return;
+  }
+  let piece = index % dims.pieces;
+  let channel = index / dims.pieces;
+  let k = coefficients[channel];
+  var products = T(0.0);
+  var sum = T(0.0);
+  for (var i = piece; i < dims.length; i += dims.pieces) {
+    let at = (i / dims.plane * dims.c + channel) * dims.plane + i % dims.plane;
+    let grad = dy[at];
+    products += grad * (x[at] - T(k.x));
+    sum += grad;
+  }
+  dweight[piece * dims.c + channel] = total(products) * k.y;
+  dbias[piece * dims.c + channel] = total(sum);
+}

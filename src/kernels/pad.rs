@@ -1,0 +1,100 @@
+//! Padding, slices and concatenation on `pad`.
+
+use super::activation::with_mask;
+use super::{Dim, Kernel};
+use crate::Result;
+use crate::graph::{Concat, Node, Pad, Slice, around};
+use crate::plan::{Lowering, Operand};
+
+/// Planes of `x` and their places in the result.
+struct Copy {
+    planes: usize,
+    /// Rows and columns of a plane of `x`, and of what is written.
+    from: [usize; 2],
+    to: [usize; 2],
+    /// Rows and columns by which `x` is moved.
+    shift: [isize; 2],
+    /// Where the first plane lies in the result, and the distance between planes.
+    first: usize,
+    stride: usize,
+    value: f32,
+}
+
+impl Copy {
+    /// With each plane as one row, if rows are copied whole.
+    fn flattened(self) -> Self {
+        if self.from[1] != self.to[1] || self.shift[1] != 0 {
+            return self;
+        }
+        let flat = |[h, w]: [usize; 2]| [1, h * w];
+        let shift = [0, self.shift[0] * self.from[1] as isize];
+        Self { from: flat(self.from), to: flat(self.to), shift, ..self }
+    }
+
+    /// With vectors of four as elements, and whether that is possible.
+    fn vectors(self) -> (Self, bool) {
+        let [_, w] = self.from;
+        let [_, ow] = self.to;
+        let numbers = [w, ow, self.shift[1].unsigned_abs(), self.first, self.stride];
+        if self.from[0] != 1 || self.to[0] != 1 || numbers.iter().any(|number| number % 4 != 0) {
+            return (self, false);
+        }
+        let shift = [0, self.shift[1] / 4];
+        let (first, stride) = (self.first / 4, self.stride / 4);
+        (Self { from: [1, w / 4], to: [1, ow / 4], shift, first, stride, ..self }, true)
+    }
+}
+
+fn launch(ctx: &mut Lowering, node: &Node, x: Operand, copy: Copy, note: String) -> Result<()> {
+    let (copy, vector) = copy.flattened().vectors();
+    let count = copy.planes * copy.to[0] * copy.to[1];
+    let sizes = [copy.from[0], copy.from[1], copy.to[0], copy.to[1]].map(|size| Dim::I(size as i32));
+    let mut dims = sizes.to_vec();
+    dims.extend(copy.shift.map(|shift| Dim::I(shift as i32)));
+    dims.extend([copy.first, copy.stride, count].map(|size| Dim::I(size as i32)));
+    dims.push(Dim::F(copy.value));
+    let mut kernel = with_mask(Kernel::new("pad"), &node.epilogue, vector);
+    if vector {
+        kernel = kernel.define("Element", "vec4<f32>");
+    }
+    let mask = node.epilogue.mask.as_ref().map_or(Operand::Null, |mask| Operand::Value(mask.output));
+    ctx.launch(kernel, &dims, &[x, mask, Operand::Value(node.outputs[0])], count as u64)?.cost(0, note);
+    Ok(())
+}
+
+/// Each operand goes to its range of the result, in a launch of its own.
+pub fn concat(ctx: &mut Lowering, node: &Node, concat: &Concat) -> Result<()> {
+    let shape = ctx.shape(node.outputs[0]);
+    let [planes, inner] = around(&shape, concat.axis);
+    let stride = shape[concat.axis] * inner;
+    let mut first = 0;
+    for &input in &node.inputs {
+        let from = ctx.shape(input);
+        let run = from[concat.axis] * inner;
+        let copy = Copy { planes, from: [1, run], to: [1, run], shift: [0; 2], first, stride, value: 0.0 };
+        launch(ctx, node, Operand::Value(input), copy, format!("{from:?} into {shape:?}"))?;
+        first += run;
+    }
+    Ok(())
+}
+
+pub fn slice(ctx: &mut Lowering, node: &Node, slice: &Slice) -> Result<()> {
+    let from = ctx.shape(node.inputs[0]);
+    let [planes, inner] = around(&from, slice.axis);
+    let pad = Pad { rows: [-(slice.start as isize), 0], columns: [0; 2], value: 0.0 };
+    cropped(ctx, node, planes, [from[slice.axis], inner], [slice.length, inner], &pad)
+}
+
+pub fn pad(ctx: &mut Lowering, node: &Node, pad: &Pad) -> Result<()> {
+    let (from, to) = (ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0]));
+    let rank = from.len();
+    let planes = from[..rank - 2].iter().product();
+    cropped(ctx, node, planes, [from[rank - 2], from[rank - 1]], [to[rank - 2], to[rank - 1]], pad)
+}
+
+fn cropped(ctx: &mut Lowering, node: &Node, planes: usize, from: [usize; 2], to: [usize; 2], pad: &Pad) -> Result<()> {
+    let note = format!("{:?} -> {:?}", ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0]));
+    let shift = [pad.rows[0], pad.columns[0]];
+    let copy = Copy { planes, from, to, shift, first: 0, stride: to[0] * to[1], value: pad.value };
+    launch(ctx, node, Operand::Value(node.inputs[0]), copy, note)
+}
