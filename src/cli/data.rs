@@ -53,6 +53,11 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
         let pictures = pollster::block_on(preview(&gpu, &dataset, options))?;
         sheet::write(path, &pictures, dataset.train.shape)?;
         out::print(format_args!("{} training images of {} in {}", pictures.len(), dataset.name, path.display()))?;
+        let augment = options.augment.unwrap_or_default();
+        if augment.mixup > 0.0 {
+            let share = 100.0 * augment.lambda(options.seed.unwrap_or_default(), options.step);
+            out::print(format_args!("{share:.1} % of each picture is its own, the rest is the one before it"))?;
+        }
         return Ok(0);
     }
     let counts: Vec<[usize; 2]> = (0..dataset.classes.len() as u32)
@@ -136,8 +141,9 @@ async fn preview(gpu: &Gpu, dataset: &Dataset, options: &Options) -> Result<Vec<
     let order = graph.input("order", &[count], DType::U32)?;
     let (augment, seed) = (options.augment.unwrap_or_default(), options.seed.unwrap_or_default());
     let gather = Gather { augment, seed, ..Gather::plain(count, &dataset.mean, &dataset.std) };
-    let (x, y, mix) = graph.scoped("batch", |graph| graph.gather_mixed(pixels, labels, order, gather))?;
-    let partners = mix.map(|(partners, _)| partners);
+    let batch = graph.scoped("batch", |graph| graph.gather_mixed(pixels, labels, order, gather))?;
+    let (x, y) = (batch.x, batch.labels);
+    let partners = batch.mix.map(|(partners, _)| partners);
     let outputs: Vec<_> = [x, y].into_iter().chain(partners).collect();
     let mut runner = Runner::new(gpu, &Program::new("preview", graph, &outputs)).await?;
     runner.feed(pixels, &shown.pixels)?;

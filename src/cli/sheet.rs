@@ -13,49 +13,14 @@ const GAP: usize = 4;
 const INK: usize = 2;
 const PAPER: Rgb<u8> = Rgb([24, 24, 28]);
 
+const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+ ";
+
 /// Letters of three by five pixels: an octal digit for each row.
-const LETTERS: [(&str, u16); 41] = [
-    ("A", 0o25755),
-    ("B", 0o65656),
-    ("C", 0o34443),
-    ("D", 0o65556),
-    ("E", 0o74647),
-    ("F", 0o74644),
-    ("G", 0o34553),
-    ("H", 0o55755),
-    ("I", 0o72227),
-    ("J", 0o11152),
-    ("K", 0o55655),
-    ("L", 0o44447),
-    ("M", 0o57755),
-    ("N", 0o65555),
-    ("O", 0o25552),
-    ("P", 0o65644),
-    ("Q", 0o25573),
-    ("R", 0o65655),
-    ("S", 0o34216),
-    ("T", 0o72222),
-    ("U", 0o55557),
-    ("V", 0o55552),
-    ("W", 0o55775),
-    ("X", 0o55255),
-    ("Y", 0o55222),
-    ("Z", 0o71247),
-    ("0", 0o75557),
-    ("1", 0o26227),
-    ("2", 0o61247),
-    ("3", 0o61216),
-    ("4", 0o55711),
-    ("5", 0o74616),
-    ("6", 0o34757),
-    ("7", 0o71222),
-    ("8", 0o75757),
-    ("9", 0o75716),
-    ("-", 0o00700),
-    ("_", 0o00007),
-    (".", 0o00002),
-    ("+", 0o02720),
-    (" ", 0),
+const ROWS: [u16; 41] = [
+    0o25755, 0o65656, 0o34443, 0o65556, 0o74647, 0o74644, 0o34553, 0o55755, 0o72227, 0o11152, 0o55655, 0o44447,
+    0o57755, 0o65555, 0o25552, 0o65644, 0o25573, 0o65655, 0o34216, 0o72222, 0o55557, 0o55552, 0o55775, 0o55255,
+    0o55222, 0o71247, 0o75557, 0o26227, 0o61247, 0o61216, 0o55711, 0o74616, 0o34757, 0o71222, 0o75757, 0o75716,
+    0o00700, 0o00007, 0o00002, 0o02720, 0o00000,
 ];
 
 /// Writes pictures `[C,H,W]`, each with its caption below, to `path`.
@@ -85,9 +50,9 @@ pub fn write(path: &Path, pictures: &[(Vec<u8>, String)], [channels, height, wid
 /// As many letters as `width` holds; unknown ones are boxes.
 fn write_line(sheet: &mut RgbImage, text: &str, (left, top): (usize, usize), width: usize) {
     for (i, letter) in text.to_uppercase().chars().take((width + INK) / (4 * INK)).enumerate() {
-        let found = LETTERS.iter().find(|(name, _)| name.starts_with(letter)).map_or(0o75557, |(_, bits)| *bits);
+        let rows = LETTERS.chars().position(|other| other == letter).map_or(0o75557, |at| ROWS[at]);
         for (y, x) in (0..5 * INK).flat_map(|y| (0..3 * INK).map(move |x| (y, x))) {
-            if found >> (14 - 3 * (y / INK) - x / INK) & 1 == 1 {
+            if rows >> (14 - 3 * (y / INK) - x / INK) & 1 == 1 {
                 sheet.put_pixel((left + 4 * INK * i + x) as u32, (top + y) as u32, Rgb([230; 3]));
             }
         }

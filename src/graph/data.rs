@@ -34,6 +34,17 @@ pub struct Gather {
     pub seed: u64,
 }
 
+/// What a [`Gather`] yields.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// The images `[N,C,H,W]`.
+    pub x: Value,
+    /// Their labels u32 `[N]`.
+    pub labels: Value,
+    /// With mixup, the labels u32 `[N]` of the images that were mixed in, and the weight `[1]` of the images themselves.
+    pub mix: Option<(Value, Value)>,
+}
+
 impl Gather {
     /// Batches as they are.
     pub fn plain(batch: usize, mean: &[f32], std: &[f32]) -> Self {
@@ -108,21 +119,15 @@ impl Graph {
 
     /// A batch of a resident data set, see [`Gather`].
     pub fn gather(&mut self, images: Value, labels: Value, order: Value, gather: Gather) -> Result<(Value, Value)> {
-        let (x, y, _) = self.gather_mixed(images, labels, order, gather)?;
-        Ok((x, y))
+        let batch = self.gather_mixed(images, labels, order, gather)?;
+        Ok((batch.x, batch.labels))
     }
 
     /// [`Graph::gather`], with the labels and the weight of a mixup if there is one.
-    pub fn gather_mixed(
-        &mut self,
-        images: Value,
-        labels: Value,
-        order: Value,
-        gather: Gather,
-    ) -> Result<(Value, Value, Option<(Value, Value)>)> {
+    pub fn gather_mixed(&mut self, images: Value, labels: Value, order: Value, gather: Gather) -> Result<Batch> {
         let outputs = self.add_node(Op::Gather(gather), &[images, labels, order])?;
-        let mixed = outputs.get(2).copied().zip(outputs.get(3).copied());
-        Ok((outputs[0], outputs[1], mixed))
+        let mix = outputs.get(2).copied().zip(outputs.get(3).copied());
+        Ok(Batch { x: outputs[0], labels: outputs[1], mix })
     }
 
     fn leaf(&mut self, op: Op, name: String, shape: &[usize], dtype: DType) -> Result<Value> {

@@ -38,7 +38,7 @@ pub use bce::{BinaryCrossEntropy, BinaryCrossEntropyGrad};
 pub(crate) use concat::around;
 pub use concat::{Concat, Pad, Slice};
 pub use conv::{Conv2d, Conv2dBackwardData, Conv2dBackwardWeight};
-pub use data::{Gather, Init};
+pub use data::{Batch, Gather, Init};
 pub use differentiate::{Differentiated, differentiate, differentiate_from};
 pub use dropout::Dropout;
 pub use elementwise::{Binary, Unary, broadcast_shapes};

@@ -65,3 +65,18 @@ fn augmented(ctx: &mut Lowering, node: &Node, gather: &Gather) -> Result<()> {
     launch.cost(u64::from(6 + 9 * mixup) * count as u64, format!("{shape:?}"));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::kernels::source;
+
+    /// Each file stands alone, so that the function is in both.
+    #[test]
+    fn all_random_numbers_are_drawn_by_one_text() {
+        let text = |name: &str| {
+            let (_, rest) = source(name).split_once("// The upper 32 bits of each product").unwrap();
+            rest.split_once("  return c;\n}\n").unwrap().0.to_string()
+        };
+        assert_eq!(text("augment"), text("dropout"));
+    }
+}

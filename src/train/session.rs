@@ -4,7 +4,7 @@ use super::checkpoint::{self, STATE};
 use super::{Settings, initial_state};
 use crate::data::{Dataset, Images};
 use crate::gpu::{Executable, Gpu, Memory, Staging, StepNumbers};
-use crate::graph::{CrossEntropyOptions, DType, Gather, Graph, Value, differentiate};
+use crate::graph::{Batch, CrossEntropyOptions, DType, Gather, Graph, Value, differentiate};
 use crate::io::TensorFile;
 use crate::nn::Model;
 use crate::plan::{
@@ -47,32 +47,27 @@ pub struct Session {
     states: &'static [&'static str],
 }
 
-/// The graph of a batch of `part`: gathered, changed, normalised, and passed through the model. Yields logits, labels, and
-/// labels and weight of a mixup.
-fn forward(
-    model: &Model,
-    part: &str,
-    images: &Images,
-    gather: Gather,
-) -> Result<(Graph, Value, Value, Option<(Value, Value)>)> {
+/// The graph of a batch of `part`: gathered, changed, normalised, and passed through the model. Yields logits and the
+/// batch.
+fn forward(model: &Model, part: &str, images: &Images, gather: Gather) -> Result<(Graph, Value, Batch)> {
     let mut graph = Graph::new();
     let count = images.len();
     let [c, h, w] = images.shape;
     let pixels = graph.input(&format!("{part}.images"), &[count, c, h, w], DType::U8)?;
     let labels = graph.input(&format!("{part}.labels"), &[count], DType::U32)?;
     let order = graph.input(&format!("{part}.order"), &[count], DType::U32)?;
-    let (x, y, mix) = graph.scoped("batch", |graph| graph.gather_mixed(pixels, labels, order, gather))?;
-    let logits = model.forward(&mut graph, x)?;
-    Ok((graph, logits, y, mix))
+    let batch = graph.scoped("batch", |graph| graph.gather_mixed(pixels, labels, order, gather))?;
+    let logits = model.forward(&mut graph, batch.x)?;
+    Ok((graph, logits, batch))
 }
 
 /// The program of a training step.
 pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Program> {
     let plain = Gather::plain(settings.batch_size, &dataset.mean, &dataset.std);
     let gather = Gather { augment: settings.augment, seed: settings.seed, ..plain };
-    let (mut graph, logits, labels, mix) = forward(model, "train", &dataset.train, gather)?;
-    let options = CrossEntropyOptions { mix, ..CrossEntropyOptions::default() };
-    let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy_with(logits, labels, options))?;
+    let (mut graph, logits, batch) = forward(model, "train", &dataset.train, gather)?;
+    let options = CrossEntropyOptions { mix: batch.mix, ..CrossEntropyOptions::default() };
+    let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy_with(logits, batch.labels, options))?;
     let mut groups = Groups::default();
     let trainable = graph.parameters().filter(|(name, _)| !groups.is_frozen(name));
     let (names, parameters): (Vec<String>, Vec<Value>) =
@@ -109,8 +104,8 @@ impl RunPlan {
         let training = training_program(model, dataset, settings)?;
         let train = Plan::new(&training, target)?;
         let gather = Gather::plain(settings.batch_size, &dataset.mean, &dataset.std);
-        let (mut graph, logits, labels, _) = forward(model, "test", &dataset.test, gather)?;
-        let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
+        let (mut graph, logits, batch) = forward(model, "test", &dataset.test, gather)?;
+        let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, batch.labels))?;
         let mut program = Program::new("evaluation step", graph, &[logits]);
         program.record = Record::Loss { loss, hits };
         program.groups = training.groups;

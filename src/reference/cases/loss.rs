@@ -150,9 +150,9 @@ fn augmented(images: [usize; 4], batch: usize, text: &str, index: usize) -> Resu
         let plain = Gather::plain(batch, &[0.5, 0.4, 0.3, 0.6][..channels], &[0.25, 0.2, 0.3, 0.5][..channels]);
         // A seed with two words.
         let gather = Gather { augment: text.parse()?, seed: 0x1234_5678_9abc_def0, ..plain };
-        let (x, y, mixed) = g.gather_mixed(images, labels, order, gather)?;
-        let (partners, weight) = mixed.unwrap_or((y, y));
-        Ok([x, y, partners, weight][index])
+        let batch = g.gather_mixed(images, labels, order, gather)?;
+        let (partners, weight) = batch.mix.unwrap_or((batch.x, batch.x));
+        Ok([batch.x, batch.labels, partners, weight][index])
     })
 }
 
