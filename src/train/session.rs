@@ -5,7 +5,7 @@ use super::objective::{CLASS_WEIGHTS, training_loss};
 use super::{Settings, initial_state};
 use crate::data::{Dataset, Images};
 use crate::gpu::{Executable, Gpu, Memory, Staging, StepNumbers};
-use crate::graph::{DType, Gather, Graph, Value, differentiate, lies_below};
+use crate::graph::{Batch, DType, Gather, Graph, Value, differentiate, lies_below};
 use crate::io::{Loaded, TensorFile};
 use crate::nn::Model;
 use crate::plan::{
@@ -49,15 +49,15 @@ pub struct Session {
     states: Vec<(Arena, &'static str)>,
 }
 
-/// The graph of a batch of `part`: gathered, normalised, and passed through the model. Yields logits and labels.
+/// The graph of a batch of `part`: gathered, changed, normalised, and passed through the model. Yields logits and the
+/// batch.
 fn forward(
     model: &Model,
-    dataset: &Dataset,
     part: &str,
     images: &Images,
-    batch: usize,
+    gather: Gather,
     groups: &Groups,
-) -> Result<(Graph, Value, Value)> {
+) -> Result<(Graph, Value, Batch)> {
     let mut graph = Graph::new();
     graph.freeze(&groups.frozen);
     let count = images.len();
@@ -65,17 +65,17 @@ fn forward(
     let pixels = graph.input(&format!("{part}.images"), &[count, c, h, w], DType::U8)?;
     let labels = graph.input(&format!("{part}.labels"), &[count], DType::U32)?;
     let order = graph.input(&format!("{part}.order"), &[count], DType::U32)?;
-    let gather = Gather { batch, mean: dataset.mean.clone(), std: dataset.std.clone() };
-    let (x, y) = graph.scoped("batch", |graph| graph.gather(pixels, labels, order, gather))?;
-    let logits = model.forward(&mut graph, x)?;
-    Ok((graph, logits, y))
+    let batch = graph.scoped("batch", |graph| graph.gather_mixed(pixels, labels, order, gather))?;
+    let logits = model.forward(&mut graph, batch.x)?;
+    Ok((graph, logits, batch))
 }
 
 /// The program of a training step.
 pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Program> {
-    let (batch, groups) = (settings.batch_size, &settings.groups);
-    let (mut graph, logits, labels) = forward(model, dataset, "train", &dataset.train, batch, groups)?;
-    let (loss, hits) = training_loss(&mut graph, logits, labels, None, settings)?;
+    let plain = Gather::plain(settings.batch_size, &dataset.mean, &dataset.std);
+    let gather = Gather { augment: settings.augment, seed: settings.seed, ..plain };
+    let (mut graph, logits, batch) = forward(model, "train", &dataset.train, gather, &settings.groups)?;
+    let (loss, hits) = training_loss(&mut graph, logits, batch.labels, batch.mix, settings)?;
     let mut groups = settings.groups.clone();
     check_frozen(&graph, &groups)?;
     let trainable = graph.parameters().filter(|(name, _)| !groups.is_frozen(name));
@@ -131,9 +131,9 @@ impl RunPlan {
     pub fn new(model: &Model, dataset: &Dataset, settings: &Settings, target: &Target) -> Result<Self> {
         let training = training_program(model, dataset, settings)?;
         let train = Plan::new(&training, target)?;
-        let (mut graph, logits, labels) =
-            forward(model, dataset, "test", &dataset.test, settings.batch_size, &settings.groups)?;
-        let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
+        let gather = Gather::plain(settings.batch_size, &dataset.mean, &dataset.std);
+        let (mut graph, logits, batch) = forward(model, "test", &dataset.test, gather, &settings.groups)?;
+        let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, batch.labels))?;
         let mut program = Program::new("evaluation step", graph, &[logits]);
         program.record = Record::Loss { loss, hits };
         program.groups = training.groups;

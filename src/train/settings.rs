@@ -1,7 +1,7 @@
 //! What a run is asked to do.
 
 use super::{ClassWeights, Schedule};
-use crate::graph::{Clip, Optimizer};
+use crate::graph::{Augment, Clip, Optimizer};
 use crate::plan::{Groups, SLOTS, Update};
 use crate::{Error, Result};
 
@@ -39,6 +39,8 @@ pub struct Settings {
     pub seed: u64,
     /// Whether each epoch has an order of its own; otherwise it is that of the file.
     pub shuffle: bool,
+    /// Random changes of the training images.
+    pub augment: Augment,
 }
 
 impl Default for Settings {
@@ -70,6 +72,7 @@ impl Settings {
             average: None,
             seed: 0,
             shuffle: true,
+            augment: Augment::default(),
         }
     }
 

@@ -313,8 +313,10 @@ impl Run<'_> {
         let per_step = batch_size.saturating_mul(accumulate);
         let begin = (step % self.per_epoch) as usize * per_step;
         let end = self.samples.min(begin.saturating_add(per_step));
+        // Batches are counted through, so that no two of a step draw the same random numbers.
+        let number = |index: usize| (step as usize * accumulate + index) as u32;
         let batch = |(index, first): (usize, usize)| StepNumbers {
-            index: (step as usize * accumulate + index) as u32,
+            index: number(index),
             slot: 0,
             first: first as u32,
             valid: batch_size.min(end - first) as u32,
@@ -323,6 +325,7 @@ impl Run<'_> {
             share: (batch_size.min(end - first) as f64 / (end - begin) as f64) as f32,
             average: average.filter(|_| step > 0).map_or(1.0, |decay| (1.0 - decay) as f32),
             partial: batch_size < end - first,
+            lambda: self.settings.augment.lambda(self.settings.seed, number(index)),
         };
         (begin..end).step_by(batch_size).enumerate().map(batch).collect()
     }

@@ -1,6 +1,7 @@
 //! From options to settings, and whether they are those of the run to resume.
 
 use super::options::Options;
+use crate::cli::reading;
 use std::path::Path;
 use wgrad::graph::{Clip, Optimizer};
 use wgrad::plan::Groups;
@@ -33,6 +34,7 @@ pub fn fresh(options: &Options, samples: usize) -> Result<Settings> {
         average: options.ema,
         seed: options.seed.unwrap_or(recipe.seed),
         shuffle: !options.no_shuffle,
+        augment: options.augment.unwrap_or_default(),
     })
 }
 
@@ -97,7 +99,10 @@ pub fn same(options: &Options, config: &Config, dir: &Path) -> Result<()> {
     let weights = options.class_weights.as_deref().map(|text| text.parse::<ClassWeights>()).transpose()?;
     let freeze = (!options.freeze.is_empty()).then(|| options.freeze.join(","));
     let or = |text: &Option<String>, default: &str| text.clone().unwrap_or(default.into());
+    let augment = options.augment.map(|augment| augment.to_string());
+    let kept = reading::Options::of(config)?;
     let pairs = [
+        ("augment", augment, config.augment.clone().unwrap_or("none".into())),
         ("model", options.model.clone(), config.model.clone()),
         ("data", options.data.clone(), config.data.clone()),
         ("batch-size", options.batch_size.map(|size| size.to_string()), config.batch_size.to_string()),
@@ -136,6 +141,7 @@ pub fn same(options: &Options, config: &Config, dir: &Path) -> Result<()> {
     ];
     match pairs
         .into_iter()
+        .chain(options.reading.pairs(&kept))
         .find_map(|(name, given, kept)| given.filter(|given| *given != kept).map(|given| (name, given, kept)))
     {
         None => Ok(()),

@@ -1,6 +1,6 @@
 //! `config.toml`: what a run was asked to do, enough to do it again.
 
-use crate::graph::{Clip, Optimizer};
+use crate::graph::{Augment, Clip, Optimizer};
 use crate::io::write_atomic;
 use crate::plan::Groups;
 use crate::train::{ClassWeights, Settings};
@@ -62,6 +62,18 @@ pub struct Config {
     pub seed: u64,
     /// Whether each epoch has an order of its own.
     pub shuffle: bool,
+    /// Random changes of the training images.
+    pub augment: Option<String>,
+    /// `CxHxW` that the images are brought to, if not what the network takes.
+    pub input: Option<String>,
+    /// The share of the images that is held out to test on.
+    pub holdout: Option<f64>,
+    /// Whether a picture that cannot be read is an error.
+    pub strict: Option<bool>,
+    /// Mean of the channels, in place of the data set's.
+    pub mean: Option<Vec<f32>>,
+    /// Their standard deviation, likewise.
+    pub std: Option<Vec<f32>>,
     /// The file that the first weights came from.
     pub init: Option<PathBuf>,
     /// The file that a part of the first weights came from.
@@ -102,6 +114,12 @@ impl Config {
             ema: settings.average,
             seed: settings.seed,
             shuffle: settings.shuffle,
+            augment: (!settings.augment.is_none()).then(|| settings.augment.to_string()),
+            input: None,
+            holdout: None,
+            strict: None,
+            mean: None,
+            std: None,
             init: None,
             init_partial: None,
             adapter: None,
@@ -170,6 +188,7 @@ impl Config {
             average: self.ema,
             seed: self.seed,
             shuffle: self.shuffle,
+            augment: self.augment.as_deref().map_or(Ok(Augment::default()), str::parse)?,
         })
     }
 
