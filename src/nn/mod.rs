@@ -11,7 +11,7 @@ mod summary;
 pub use layers::{
     AvgPool2d, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Relu, Sequential, Sigmoid, Tanh,
 };
-pub use model::{Model, Network};
+pub use model::{Inputs, Model, Network};
 pub use summary::{Summary, SummaryRow};
 
 use crate::Result;

@@ -4,7 +4,7 @@ use super::checkpoint::{self, STATE};
 use super::{Settings, initial_state};
 use crate::data::{Dataset, Images};
 use crate::gpu::{Executable, Gpu, Memory, Staging, StepNumbers};
-use crate::graph::{DType, Gather, Graph, Value, differentiate};
+use crate::graph::{DType, Gather, Graph, Mode, Unary, Value, differentiate};
 use crate::io::TensorFile;
 use crate::nn::Model;
 use crate::plan::{
@@ -49,13 +49,14 @@ pub struct Session {
 
 /// The graph of a batch of `part`: gathered, normalised, and passed through the model. Yields logits and labels.
 fn forward(
+    mode: Mode,
     model: &Model,
     dataset: &Dataset,
     part: &str,
     images: &Images,
     batch: usize,
 ) -> Result<(Graph, Value, Value)> {
-    let mut graph = Graph::new();
+    let mut graph = Graph::with_mode(mode);
     let count = images.len();
     let [c, h, w] = images.shape;
     let pixels = graph.input(&format!("{part}.images"), &[count, c, h, w], DType::U8)?;
@@ -67,10 +68,25 @@ fn forward(
     Ok((graph, logits, y))
 }
 
+/// The loss that training minimises: the mean cross-entropy of `logits`, and that of each auxiliary classifier times its
+/// weight. Yields loss and hits; the hits are those of `logits`.
+fn training_loss(graph: &mut Graph, logits: Value, labels: Value) -> Result<(Value, Value)> {
+    graph.scoped("loss", |graph| {
+        let (mut total, hits) = graph.cross_entropy(logits, labels)?;
+        for (logits, weight) in graph.auxiliary().to_vec() {
+            let (loss, _) = graph.cross_entropy(logits, labels)?;
+            let loss = graph.unary(loss, Unary::Scale(weight))?;
+            total = graph.add(total, loss)?;
+        }
+        Ok((total, hits))
+    })
+}
+
 /// The program of a training step.
 pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Program> {
-    let (mut graph, logits, labels) = forward(model, dataset, "train", &dataset.train, settings.batch_size)?;
-    let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
+    let mode = Mode { training: true, dropout: settings.dropout, seed: settings.seed };
+    let (mut graph, logits, labels) = forward(mode, model, dataset, "train", &dataset.train, settings.batch_size)?;
+    let (loss, hits) = training_loss(&mut graph, logits, labels)?;
     let mut groups = Groups::default();
     let trainable = graph.parameters().filter(|(name, _)| !groups.is_frozen(name));
     let (names, parameters): (Vec<String>, Vec<Value>) =
@@ -106,7 +122,8 @@ impl RunPlan {
     pub fn new(model: &Model, dataset: &Dataset, settings: &Settings, target: &Target) -> Result<Self> {
         let training = training_program(model, dataset, settings)?;
         let train = Plan::new(&training, target)?;
-        let (mut graph, logits, labels) = forward(model, dataset, "test", &dataset.test, settings.batch_size)?;
+        let (mut graph, logits, labels) =
+            forward(Mode::default(), model, dataset, "test", &dataset.test, settings.batch_size)?;
         let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
         let mut program = Program::new("evaluation step", graph, &[logits]);
         program.record = Record::Loss { loss, hits };

@@ -17,7 +17,9 @@ pub struct Settings {
     pub optimizer: Optimizer,
     /// The course of the learning rate.
     pub schedule: Schedule,
-    /// Of the first weights and of the order of samples.
+    /// The rate of every dropout, in place of the layers' own.
+    pub dropout: Option<f32>,
+    /// Of the first weights, of the order of samples and of what is dropped.
     pub seed: u64,
     /// Whether each epoch has an order of its own; otherwise it is that of the file.
     pub shuffle: bool,
@@ -44,6 +46,7 @@ impl Settings {
             steps: None,
             optimizer: Optimizer::adamw(3e-3),
             schedule: Schedule::Cosine { min: 0.0, warmup: 0 },
+            dropout: None,
             seed: 0,
             shuffle: true,
         }
@@ -80,6 +83,7 @@ impl Settings {
             }
         };
         factor("momentum", momentum)?;
+        factor("dropout", self.dropout.unwrap_or(0.0))?;
         within("weight-decay", decay.into(), decay.is_finite() && decay >= 0.0, "finite and not negative")
     }
 

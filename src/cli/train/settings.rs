@@ -24,6 +24,7 @@ pub fn fresh(options: &Options, samples: usize) -> Result<Settings> {
         steps: options.steps,
         optimizer: changed(optimizer, options)?,
         schedule: options.schedule.as_deref().map_or(Ok(schedule), str::parse)?,
+        dropout: options.dropout,
         seed: options.seed.unwrap_or(recipe.seed),
         shuffle: !options.no_shuffle,
     })
@@ -82,6 +83,7 @@ pub fn same(options: &Options, config: &Config, dir: &Path) -> Result<()> {
         ("nesterov", options.nesterov.then(|| "true".into()), config.nesterov.unwrap_or(false).to_string()),
         ("weight-decay", options.weight_decay.map(|decay| decay.to_string()), config.weight_decay.to_string()),
         ("schedule", schedule.map(|schedule| schedule.to_string()), config.schedule.clone()),
+        ("dropout", options.dropout.map(|rate| rate.to_string()), text(config.dropout)),
         ("seed", options.seed.map(|seed| seed.to_string()), config.seed.to_string()),
         ("no-shuffle", options.no_shuffle.then(|| "on".into()), if config.shuffle { "off" } else { "on" }.into()),
         ("init", options.init.as_deref().map(path), config.init.as_deref().map_or("none".into(), path)),

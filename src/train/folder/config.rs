@@ -37,7 +37,9 @@ pub struct Config {
     pub weight_decay: f32,
     /// The course of the learning rate.
     pub schedule: String,
-    /// Of the first weights and of the order of samples.
+    /// The rate of every dropout, if not each layer's own.
+    pub dropout: Option<f32>,
+    /// Of the first weights, of the order of samples and of what is dropped.
     pub seed: u64,
     /// Whether each epoch has an order of its own.
     pub shuffle: bool,
@@ -73,6 +75,7 @@ impl Config {
             eps,
             weight_decay,
             schedule: settings.schedule.to_string(),
+            dropout: settings.dropout,
             seed: settings.seed,
             shuffle: settings.shuffle,
             init: None,
@@ -104,6 +107,7 @@ impl Config {
             steps: self.steps,
             optimizer,
             schedule: self.schedule.parse()?,
+            dropout: self.dropout,
             seed: self.seed,
             shuffle: self.shuffle,
         })
