@@ -54,6 +54,7 @@ fn first_fifty_losses_equal_pytorchs() {
             steps: Some(50),
             optimizer: optimizer(&run["optimizer"]),
             schedule: Schedule::Constant,
+            dropout: None,
             seed: 0,
             shuffle: false,
             ..Settings::default()

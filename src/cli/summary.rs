@@ -10,7 +10,7 @@ use wgrad::{Error, Result};
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// The network, such as lenet5, lenet5-1998, tutorial
+    /// The network, such as lenet5, resnet50 or vgg16; a wrong name lists all
     model: String,
     /// Channels, height and width of an image [default: the network's own]
     #[arg(long, value_name = "CxHxW", value_parser = shape)]
@@ -18,9 +18,9 @@ pub struct Options {
     /// Images at a time [default: 1, and 64 with --plan]
     #[arg(long)]
     batch: Option<usize>,
-    /// Classes to tell apart
-    #[arg(long, default_value_t = 10)]
-    classes: usize,
+    /// Classes to tell apart [default: 10, and 1000 with the networks for ImageNet; with --plan those of the data]
+    #[arg(long)]
+    classes: Option<usize>,
     /// Print the plan of a training step: dispatches with kernel, shapes, FLOPs and bytes, and the memory map
     #[arg(long)]
     plan: bool,
@@ -39,14 +39,16 @@ pub fn shape(text: &str) -> Result<[usize; 3], String> {
 }
 
 pub fn run(context: &Context, options: &Options) -> Result<u8> {
-    let model = models::by_name(&options.model, options.classes)?;
+    let dataset = options.plan.then(|| data::open(&options.data)).transpose()?;
+    let classes = options.classes.or(dataset.as_ref().map(|dataset| dataset.classes.len()));
+    let model = models::by_name(&options.model, classes)?;
     let input = options.input.unwrap_or(model.default_input());
     let batch = options.batch.unwrap_or(if options.plan { Settings::default().batch_size } else { 1 });
-    if batch == 0 || options.classes == 0 {
+    if batch == 0 || options.classes == Some(0) {
         return Err(Error::usage("--batch and --classes must be at least 1"));
     }
     let summary = model.summary_of_batch(batch, input)?;
-    let plan = if options.plan { Some(training_plan(context, options, &model, input, batch)?) } else { None };
+    let plan = dataset.map(|dataset| training_plan(context, dataset.fit(input)?, &model, batch)).transpose()?;
     if options.json {
         out::json(&as_json(&summary, plan.as_ref()))?;
         return Ok(0);
@@ -65,14 +67,7 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
 }
 
 /// The plans of a run, and the adapter that they are for.
-fn training_plan(
-    context: &Context,
-    options: &Options,
-    model: &Model,
-    input: [usize; 3],
-    batch: usize,
-) -> Result<(RunPlan, String)> {
-    let dataset: Dataset = data::open(&options.data)?.fit(input)?;
+fn training_plan(context: &Context, dataset: Dataset, model: &Model, batch: usize) -> Result<(RunPlan, String)> {
     let (target, name) = match context.gpu() {
         Ok(gpu) => (gpu.target().clone(), gpu.describe()),
         Err(Error::NoAdapter { .. }) if context.adapter.is_none() => {

@@ -13,7 +13,7 @@ pub use layers::{
     GlobalAvgPool, GroupNorm, HardSwish, Identity, LayerNorm, LeakyRelu, Linear, LocalResponseNorm, MaxPool2d, Pair,
     Relu, Relu6, Sequential, Sigmoid, Silu, Tanh, ZeroPad2d,
 };
-pub use model::{Model, Network};
+pub use model::{Inputs, Model, Network};
 pub use summary::{Summary, SummaryRow};
 
 use crate::Result;

@@ -2,11 +2,11 @@
 
 use super::Network;
 use crate::Result;
-use crate::graph::{Op, Shape};
+use crate::graph::{Op, Shape, Value};
 use crate::plan::{Program, fuse};
 use std::fmt;
 
-/// What a network consists of and costs.
+/// What a network consists of and costs, auxiliary classifiers included.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
     /// The model's name.
@@ -36,7 +36,9 @@ pub struct SummaryRow {
 
 impl Summary {
     pub(super) fn new(name: &str, network: &Network) -> Result<Self> {
-        let program = fuse(&Program::new(name, network.graph.clone(), &[network.logits]))?;
+        let heads = network.graph.auxiliary().iter().map(|&(logits, _)| logits);
+        let outputs: Vec<Value> = heads.chain([network.logits]).collect();
+        let program = fuse(&Program::new(name, network.graph.clone(), &outputs))?;
         let graph = &program.graph;
         let mut rows = Vec::new();
         for node in graph.nodes() {

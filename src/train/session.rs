@@ -5,7 +5,7 @@ use super::objective::{CLASS_WEIGHTS, training_loss};
 use super::{Settings, initial_state};
 use crate::data::{Dataset, Images};
 use crate::gpu::{Executable, Gpu, Memory, Staging, StepNumbers};
-use crate::graph::{Batch, DType, Gather, Graph, Value, differentiate, lies_below};
+use crate::graph::{Batch, DType, Gather, Graph, Mode, Value, differentiate, lies_below};
 use crate::io::{Loaded, TensorFile};
 use crate::nn::Model;
 use crate::plan::{
@@ -52,13 +52,14 @@ pub struct Session {
 /// The graph of a batch of `part`: gathered, changed, normalised, and passed through the model. Yields logits and the
 /// batch.
 fn forward(
+    mode: Mode,
     model: &Model,
     part: &str,
     images: &Images,
     gather: Gather,
     groups: &Groups,
 ) -> Result<(Graph, Value, Batch)> {
-    let mut graph = Graph::new();
+    let mut graph = Graph::with_mode(mode);
     graph.freeze(&groups.frozen);
     let count = images.len();
     let [c, h, w] = images.shape;
@@ -72,9 +73,10 @@ fn forward(
 
 /// The program of a training step.
 pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Program> {
+    let mode = Mode { training: true, dropout: settings.dropout, seed: settings.seed };
     let plain = Gather::plain(settings.batch_size, &dataset.mean, &dataset.std);
     let gather = Gather { augment: settings.augment, seed: settings.seed, ..plain };
-    let (mut graph, logits, batch) = forward(model, "train", &dataset.train, gather, &settings.groups)?;
+    let (mut graph, logits, batch) = forward(mode, model, "train", &dataset.train, gather, &settings.groups)?;
     let (loss, hits) = training_loss(&mut graph, logits, batch.labels, batch.mix, settings)?;
     let mut groups = settings.groups.clone();
     check_frozen(&graph, &groups)?;
@@ -132,7 +134,8 @@ impl RunPlan {
         let training = training_program(model, dataset, settings)?;
         let train = Plan::new(&training, target)?;
         let gather = Gather::plain(settings.batch_size, &dataset.mean, &dataset.std);
-        let (mut graph, logits, batch) = forward(model, "test", &dataset.test, gather, &settings.groups)?;
+        let (mut graph, logits, batch) =
+            forward(Mode::default(), model, "test", &dataset.test, gather, &settings.groups)?;
         let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, batch.labels))?;
         let mut program = Program::new("evaluation step", graph, &[logits]);
         program.record = Record::Loss { loss, hits };

@@ -35,7 +35,9 @@ pub struct Settings {
     /// step they are the weights, after each later one `average = decay average + (1 - decay) weight`. Evaluations and the
     /// best weights are then those of the averages; buffers such as running statistics are not averaged.
     pub average: Option<f64>,
-    /// Of the first weights and of the order of samples.
+    /// The rate of every dropout, in place of the layers' own.
+    pub dropout: Option<f32>,
+    /// Of the first weights, of the order of samples and of what is dropped.
     pub seed: u64,
     /// Whether each epoch has an order of its own; otherwise it is that of the file.
     pub shuffle: bool,
@@ -70,6 +72,7 @@ impl Settings {
             clip: None,
             groups: Groups::default(),
             average: None,
+            dropout: None,
             seed: 0,
             shuffle: true,
             augment: Augment::default(),
@@ -131,6 +134,7 @@ impl Settings {
         if let Some(decay) = self.average {
             within("ema", decay, (0.0..1.0).contains(&decay), "in 0..1 (1 itself excluded)")?;
         }
+        factor("dropout", self.dropout.unwrap_or(0.0))?;
         within("weight-decay", decay.into(), decay.is_finite() && decay >= 0.0, "finite and not negative")
     }
 

@@ -6,7 +6,7 @@ use wgrad::graph::Augment;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// The network: lenet5, lenet5-1998 or tutorial [default: lenet5]
+    /// The network, such as lenet5, resnet18-cifar or vgg16; a wrong name lists all [default: lenet5]
     #[arg(long)]
     pub model: Option<String>,
     /// The data set: digits (embedded), mnist:DIR (a folder with the four IDX files), cifar10:DIR or cifar100:DIR (the
@@ -76,7 +76,10 @@ pub struct Options {
     /// multistep:EPOCH,EPOCH,...:GAMMA or exponential:GAMMA
     #[arg(long)]
     pub schedule: Option<String>,
-    /// Seed of the first weights and of the order of images [default: 0]
+    /// Rate of every dropout layer; 0 turns dropout off [default: each layer's own]
+    #[arg(long, value_name = "RATE")]
+    pub dropout: Option<f32>,
+    /// Seed of the first weights, of the order of images and of what is dropped [default: 0]
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
     /// Take the images in the order of the file

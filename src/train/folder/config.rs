@@ -58,7 +58,9 @@ pub struct Config {
     pub freeze: Option<Vec<String>>,
     /// The decay of moving averages of the weights.
     pub ema: Option<f64>,
-    /// Of the first weights and of the order of samples.
+    /// The rate of every dropout, if not each layer's own.
+    pub dropout: Option<f32>,
+    /// Of the first weights, of the order of samples and of what is dropped.
     pub seed: u64,
     /// Whether each epoch has an order of its own.
     pub shuffle: bool,
@@ -112,6 +114,7 @@ impl Config {
             decay: settings.groups.spare_vectors.then(|| "weights".into()),
             freeze: (!settings.groups.frozen.is_empty()).then(|| settings.groups.frozen.clone()),
             ema: settings.average,
+            dropout: settings.dropout,
             seed: settings.seed,
             shuffle: settings.shuffle,
             augment: (!settings.augment.is_none()).then(|| settings.augment.to_string()),
@@ -186,6 +189,7 @@ impl Config {
             clip: self.clip_norm.map(Clip::Norm).or(self.clip_value.map(Clip::Value)),
             groups: Groups { frozen: self.freeze.clone().unwrap_or_default(), spare_vectors },
             average: self.ema,
+            dropout: self.dropout,
             seed: self.seed,
             shuffle: self.shuffle,
             augment: self.augment.as_deref().map_or(Ok(Augment::default()), str::parse)?,
