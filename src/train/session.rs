@@ -1,6 +1,7 @@
 //! Training and evaluation plans of one run, on one device.
 
 use super::checkpoint::{self, STATE};
+use super::window::{Window, rows};
 use super::{Settings, initial_state};
 use crate::data::{Dataset, Images};
 use crate::gpu::{Executable, Gpu, Memory, Staging, StepNumbers};
@@ -45,13 +46,19 @@ pub struct Session {
     test_samples: usize,
     test_labels: Vec<u32>,
     states: &'static [&'static str],
+    /// Of the training and of the test images, where they are not resident.
+    windows: [Option<Window>; 2],
 }
 
 /// The graph of a batch of `part`: gathered, changed, normalised, and passed through the model. Yields logits and the
-/// batch.
-fn forward(model: &Model, part: &str, images: &Images, gather: Gather) -> Result<(Graph, Value, Batch)> {
+/// batch. So many images, `count`, are on the device at once.
+fn forward(
+    model: &Model,
+    part: &str,
+    (images, count): (&Images, usize),
+    gather: Gather,
+) -> Result<(Graph, Value, Batch)> {
     let mut graph = Graph::new();
-    let count = images.len();
     let [c, h, w] = images.shape;
     let pixels = graph.input(&format!("{part}.images"), &[count, c, h, w], DType::U8)?;
     let labels = graph.input(&format!("{part}.labels"), &[count], DType::U32)?;
@@ -61,11 +68,16 @@ fn forward(model: &Model, part: &str, images: &Images, gather: Gather) -> Result
     Ok((graph, logits, batch))
 }
 
-/// The program of a training step.
+/// The program of a training step on a resident data set.
 pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Program> {
+    program_on(model, dataset, settings, dataset.train.len())
+}
+
+/// The program of a training step, of which so many images are on the device at once.
+fn program_on(model: &Model, dataset: &Dataset, settings: &Settings, rows: usize) -> Result<Program> {
     let plain = Gather::plain(settings.batch_size, &dataset.mean, &dataset.std);
     let gather = Gather { augment: settings.augment, seed: settings.seed, ..plain };
-    let (mut graph, logits, batch) = forward(model, "train", &dataset.train, gather)?;
+    let (mut graph, logits, batch) = forward(model, "train", (&dataset.train, rows), gather)?;
     let options = CrossEntropyOptions { mix: batch.mix, ..CrossEntropyOptions::default() };
     let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy_with(logits, batch.labels, options))?;
     let mut groups = Groups::default();
@@ -101,10 +113,12 @@ pub struct RunPlan {
 impl RunPlan {
     /// Plans a run; `dataset` must fit the model.
     pub fn new(model: &Model, dataset: &Dataset, settings: &Settings, target: &Target) -> Result<Self> {
-        let training = training_program(model, dataset, settings)?;
+        let [train_rows, test_rows] =
+            [&dataset.train, &dataset.test].map(|part| rows(part, settings.batch_size, target));
+        let training = program_on(model, dataset, settings, train_rows)?;
         let train = Plan::new(&training, target)?;
         let gather = Gather::plain(settings.batch_size, &dataset.mean, &dataset.std);
-        let (mut graph, logits, batch) = forward(model, "test", &dataset.test, gather)?;
+        let (mut graph, logits, batch) = forward(model, "test", (&dataset.test, test_rows), gather)?;
         let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, batch.labels))?;
         let mut program = Program::new("evaluation step", graph, &[logits]);
         program.record = Record::Loss { loss, hits };
@@ -137,12 +151,22 @@ impl Session {
         // Roles are in order of their names: downloads come before records.
         let download = rings.pop_front().expect("a run has staging memory");
         let whole = |role: Role| Region { size: buffers.get(&role).copied().unwrap_or(0), role, offset: 0 };
-        for (part, images) in [("train", &dataset.train), ("test", &dataset.test)] {
+        let mut windows = [None, None];
+        for (window, (part, images)) in windows.iter_mut().zip([("train", &dataset.train), ("test", &dataset.test)]) {
+            let rows = rows(images, settings.batch_size, gpu.target());
+            if rows != images.len() {
+                let identity: Vec<u32> = (0..rows as u32).collect();
+                memory.write(gpu, &whole(Role::Input(format!("{part}.order"))), bytemuck::cast_slice(&identity))?;
+                *window = Some(Window::new(images, settings.batch_size, rows));
+                continue;
+            }
             memory.write(gpu, &whole(Role::Input(format!("{part}.images"))), &images.pixels)?;
             memory.write(gpu, &whole(Role::Input(format!("{part}.labels"))), bytemuck::cast_slice(&images.labels))?;
         }
-        let order: Vec<u32> = (0..dataset.test.len() as u32).collect();
-        memory.write(gpu, &whole(Role::Input("test.order".into())), bytemuck::cast_slice(&order))?;
+        if windows[1].is_none() {
+            let order: Vec<u32> = (0..dataset.test.len() as u32).collect();
+            memory.write(gpu, &whole(Role::Input("test.order".into())), bytemuck::cast_slice(&order))?;
+        }
         let train_step = Executable::new(gpu, &train, &memory).await?;
         let eval_step = Executable::new(gpu, &eval, &memory).await?;
         Ok(Self {
@@ -160,7 +184,13 @@ impl Session {
             states: settings.optimizer.state_names(),
             train,
             eval,
+            windows,
         })
+    }
+
+    /// The steps that one submit of training may have.
+    pub fn most_steps(&self) -> usize {
+        self.windows[0].as_ref().map_or(SLOTS, Window::steps)
     }
 
     /// The plan of a training step.
@@ -236,7 +266,11 @@ impl Session {
     }
 
     /// Sets the order in which the following steps visit the training samples.
-    pub fn set_order(&self, order: &[u32]) -> Result<()> {
+    pub fn set_order(&mut self, order: &[u32]) -> Result<()> {
+        if let [Some(window), _] = &mut self.windows {
+            window.order = order.to_vec();
+            return Ok(());
+        }
         let role = Role::Input("train.order".into());
         self.memory.write(
             &self.gpu,
@@ -245,7 +279,7 @@ impl Session {
         )
     }
 
-    /// Submits training steps, at most [`SLOTS`]. Yields the records of an earlier submit where the limit of submits in
+    /// Submits training steps, at most [`Session::most_steps`]. Yields the records of an earlier submit where the limit of submits in
     /// flight makes it wait.
     pub async fn train(&mut self, steps: &[StepNumbers]) -> Result<Option<Vec<StepRecord>>> {
         self.submit(steps, false).await
@@ -265,6 +299,19 @@ impl Session {
             true => self.finish_one().await?,
             false => None,
         };
+        let mut placed = None;
+        if let Some(window) = &self.windows[usize::from(eval)] {
+            let ((pixels, labels), steps) = window.view(steps)?;
+            let part = if eval { "test" } else { "train" };
+            let whole = |name: &str, size: usize| {
+                let role = Role::Input(format!("{part}.{name}"));
+                Region { role, offset: 0, size: size as u64 }
+            };
+            self.memory.write(&self.gpu, &whole("images", pixels.len()), &pixels)?;
+            self.memory.write(&self.gpu, &whole("labels", 4 * labels.len()), bytemuck::cast_slice(&labels))?;
+            placed = Some(steps);
+        }
+        let steps = placed.as_deref().unwrap_or(steps);
         let mut table = vec![0; STEP_BYTES as usize * steps.len()];
         for (slot, (entry, step)) in table.chunks_exact_mut(STEP_BYTES as usize).zip(steps).enumerate() {
             entry[..32].copy_from_slice(&StepNumbers { slot: slot as u32, ..*step }.to_bytes());
@@ -291,7 +338,8 @@ impl Session {
     /// Evaluates all test samples; no training steps may be in flight.
     pub async fn evaluate(&mut self, per_submit: usize) -> Result<Evaluation> {
         let mut records = Vec::new();
-        for steps in self.test_batches().chunks(per_submit.clamp(1, SLOTS)) {
+        let most = self.windows[1].as_ref().map_or(SLOTS, Window::steps);
+        for steps in self.test_batches().chunks(per_submit.clamp(1, most)) {
             records.extend(self.submit(steps, true).await?.into_iter().flatten());
         }
         while let Some(read) = self.finish_one().await? {

@@ -9,7 +9,6 @@ use crate::gpu::{Gpu, StepNumbers};
 use crate::graph::Optimizer;
 use crate::io::TensorFile;
 use crate::nn::Model;
-use crate::plan::SLOTS;
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -288,7 +287,7 @@ impl Run<'_> {
         self.step = flight.first + records.len() as u64;
         let fitting = (SUBMIT.as_secs_f64() * self.landed_steps as f64 / elapsed) as usize;
         // Grow step by step: the first submits contain the driver's compilation.
-        Ok(fitting.clamp(1, SLOTS).min(2 * per_submit))
+        Ok(fitting.clamp(1, self.session.most_steps()).min(2 * per_submit))
     }
 
     /// Evaluates, and saves the run's state.
