@@ -9,7 +9,6 @@ use crate::gpu::{Gpu, StepNumbers};
 use crate::graph::{Clip, Optimizer};
 use crate::io::{Loaded, TensorFile};
 use crate::nn::Model;
-use crate::plan::SLOTS;
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -363,7 +362,8 @@ impl Run<'_> {
         self.step = flight.first + told.len() as u64;
         let fitting = (SUBMIT.as_secs_f64() * self.landed_steps as f64 / elapsed) as usize;
         // Grow step by step: the first submits contain the driver's compilation.
-        Ok(fitting.clamp(1, SLOTS / self.settings.accumulate).min(2 * per_submit))
+        let most = self.session.most_batches() / self.settings.accumulate;
+        Ok(fitting.clamp(1, most.max(1)).min(2 * per_submit))
     }
 
     /// Evaluates, and saves the run's state.
