@@ -53,6 +53,21 @@ impl TensorFile {
         Self { path: "(in memory)".into(), ..Self::default() }
     }
 
+    /// Lets the tensors whose names begin with `prefix` take the place of those that are called what follows it.
+    pub(crate) fn promote(&mut self, prefix: &str) {
+        for (name, tensor) in std::mem::take(&mut self.tensors) {
+            match name.strip_prefix(prefix) {
+                // Names come in order, but the prefix may stand before or behind what it replaces.
+                Some(plain) => {
+                    self.tensors.insert(plain.into(), tensor);
+                }
+                None => {
+                    self.tensors.entry(name).or_insert(tensor);
+                }
+            }
+        }
+    }
+
     /// Reads a file.
     ///
     /// # Errors

@@ -185,10 +185,16 @@ def adam(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, kind="adam"):
     return dict(kind=kind, lr=lr, betas=list(betas), eps=eps, weight_decay=weight_decay)
 
 
+def rmsprop(lr, alpha=0.99, eps=1e-8, momentum=0.0, centered=False, weight_decay=0.0):
+    return dict(kind="rmsprop", lr=lr, alpha=alpha, eps=eps, momentum=momentum, centered=centered,
+                weight_decay=weight_decay)  # fmt: skip
+
+
 def optimizer(params, spec):
     """The torch optimizer for one of the dictionaries above."""
     spec = dict(spec)
-    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
+            "rmsprop": torch.optim.RMSprop}  # fmt: skip
     return kind[spec.pop("kind")](params, foreach=False, **spec)
 
 
@@ -475,6 +481,47 @@ def pointwise_cases(ops):
         ops.add(op, {}, {"input": x}, lambda input: f(input))
         ops.begin(op, "wide")
         ops.add(op, {}, {"input": ops.rand(3, 9) * 16}, lambda input: f(input))
+    # Numbers in attrs are exact in float32.
+    for op, attrs, f in (
+        ("leaky_relu", {"negative_slope": 0.125}, F.leaky_relu),
+        ("leaky_relu", {"negative_slope": -0.5}, F.leaky_relu),
+        ("relu6", {}, F.relu6), ("hardswish", {}, F.hardswish), ("silu", {}, F.silu),
+        ("gelu", {"approximate": "none"}, F.gelu), ("gelu", {"approximate": "tanh"}, F.gelu),
+    ):  # fmt: skip
+        ops.begin(op, " ".join(str(v) for v in attrs.values()))
+        x = ops.rand(4, 11) * 10
+        x[0, :2] = torch.tensor([0.0, 6.0])
+        ops.add(op, attrs, {"input": x}, lambda input: f(input, **attrs))
+
+
+def norm_cases(ops):
+    for note, shape, size, attrs in (
+        ("5 of 8", (2, 8, 2, 3), 5, dict(alpha=0.5, beta=0.75, k=2.0)),
+        ("4 of 5", (1, 5, 4), 4, dict(alpha=1.0, beta=0.5, k=1.0)),
+        ("7 of 3", (2, 3, 3), 7, dict(alpha=2.0, beta=1.25, k=0.5)),
+    ):
+        ops.begin("local_response_norm", note)
+        ops.add("local_response_norm", {"size": size, **attrs}, {"input": ops.rand(*shape)},
+                lambda input: F.local_response_norm(input, size, **attrs))  # fmt: skip
+    # The offset is where mean(x^2) - mean(x)^2 would lose most digits.
+    eps = 2.0**-10
+    for shape, axes, weights, offset in (
+        ((4, 6), 1, 2, 0), ((2, 3, 5), 2, 1, 0), ((3, 8), 1, 0, 0), ((2, 24), 1, 2, 8),
+    ):  # fmt: skip
+        ops.begin("layer_norm", f"{list(shape)} over {axes}{f' offset {offset}' if offset else ''}")
+        extents = shape[-axes:]
+        inputs = {"input": ops.rand(*shape) + offset}
+        inputs.update({key: ops.rand(*extents) for key in ("weight", "bias")[:weights]})
+        ops.add("layer_norm", {"axes": axes, "eps": eps}, inputs,
+                lambda input, weight=None, bias=None:
+                F.layer_norm(input, extents, weight, bias, eps))  # fmt: skip
+    for shape, groups, weights in (((2, 4, 2, 3), 2, 2), ((2, 6, 4), 6, 2), ((2, 3, 2, 2), 1, 0)):
+        ops.begin("group_norm", f"{list(shape)} in {groups}")
+        inputs = {"input": ops.rand(*shape)}
+        inputs.update({key: ops.rand(shape[1]) for key in ("weight", "bias")[:weights]})
+        ops.add("group_norm", {"num_groups": groups, "eps": eps}, inputs,
+                lambda input, weight=None, bias=None:
+                F.group_norm(input, groups, weight, bias, eps))  # fmt: skip
 
 
 def layout_cases(ops):
@@ -592,11 +639,12 @@ def make_ops(out):
     dense_cases(ops)
     layout_cases(ops)
     pointwise_cases(ops)
+    norm_cases(ops)
     loss_cases(ops)
     normalisation_cases(ops)
     reduce_cases(ops)
     write_json(out / "ops.json", ops.cases, 9)
-    assert (out / "ops.json").stat().st_size < 400_000
+    assert (out / "ops.json").stat().st_size < 500_000
 
 
 # ---------------------------------------------------------------------------- optim
@@ -617,10 +665,23 @@ OPTIMIZERS = {
     "adamw": adam(0.01, weight_decay=0.1, kind="adamw"),
     "adamw no weight decay": adam(0.01, weight_decay=0.0, kind="adamw"),
     "adamw betas eps": adam(0.02, (0.8, 0.95), 1e-3, 0.05, kind="adamw"),
+    "rmsprop": rmsprop(0.01),
+    "rmsprop momentum weight decay": rmsprop(0.01, 0.9, momentum=0.9, weight_decay=0.05),
+    "rmsprop centered": rmsprop(0.01, 0.5, 1e-3, centered=True),
+    "rmsprop centered momentum": rmsprop(0.005, 0.9, 1e-4, 0.5, True, 0.01),
+    "sgd momentum clip norm": sgd(0.1, 0.9) | dict(clip_norm=0.75),
+    "adam clip norm": adam(0.01) | dict(clip_norm=2.0),
+    "adamw clip value": adam(0.01, weight_decay=0.1, kind="adamw") | dict(clip_value=0.3),
+    "rmsprop clip value": rmsprop(0.01) | dict(clip_value=0.5),
+    "sgd ema": sgd(0.1) | dict(ema=0.75),
+    "adamw ema": adam(0.05, weight_decay=0.1, kind="adamw") | dict(ema=0.9),
+    "rmsprop ema": rmsprop(0.02, centered=True) | dict(ema=0.5),
 }
 
 
 def make_optim(out):
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
     rng = torch.Generator().manual_seed(7)
 
     def sixty_fourths(*shape):
@@ -632,12 +693,23 @@ def make_optim(out):
     cases = []
     for name, spec in OPTIMIZERS.items():
         p = param0.clone().requires_grad_()
-        opt = optimizer([p], spec)
-        params = []
+        hyper = dict(spec)
+        norm, value = hyper.pop("clip_norm", None), hyper.pop("clip_value", None)
+        ema = hyper.pop("ema", None)
+        opt = optimizer([p], hyper)
+        module = nn.ParameterList([p])
+        averaged = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(ema or 0.0))
+        params, averages = [], []
         for g in grads:
             p.grad = g.clone()
+            if norm is not None:
+                nn.utils.clip_grad_norm_([p], norm)
+            if value is not None:
+                nn.utils.clip_grad_value_([p], value)
             opt.step()
+            averaged.update_parameters(module)
             params.append(p.detach().tolist())
+            averages.append(next(averaged.parameters()).tolist())
         cases.append({
             "kind": spec["kind"],
             "name": name,
@@ -645,6 +717,7 @@ def make_optim(out):
             "param0": param0.tolist(),
             "grads": grads.tolist(),
             "params": params,
+            **({} if ema is None else {"averages": averages}),
         })  # fmt: skip
     write_json(out / "optim.json", cases, 12)
 

@@ -7,12 +7,24 @@ fn settings_survive_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = Settings { steps: Some(7), shuffle: false, seed: 1 << 40, ..Settings::default() };
     let adam = Optimizer::Adam { lr: 3e-4, beta1: 0.8, beta2: 0.99, eps: 1e-6, weight_decay: 0.1, decoupled: true };
-    for optimizer in [settings.optimizer, Optimizer::sgd(0.1), Optimizer::adam(0.1), adam] {
+    let rmsprop =
+        Optimizer::RmsProp { lr: 0.1, alpha: 0.9, eps: 1e-4, momentum: 0.5, centered: true, weight_decay: 0.1 };
+    for optimizer in [settings.optimizer, Optimizer::sgd(0.1), Optimizer::adam(0.1), adam, rmsprop, adam] {
         settings.optimizer = optimizer;
         settings.schedule = Schedule::MultiStep { milestones: vec![3, 5], gamma: 0.3 };
         Config::new("m", "digits", &settings).write(folder.path()).unwrap();
         let read = Config::read(folder.path()).unwrap();
         assert_eq!(read.settings().unwrap(), settings);
+    }
+    settings.accumulate = 4;
+    settings.label_smoothing = 0.1;
+    settings.class_weights = ClassWeights::Given(vec![1.0, 0.3]);
+    settings.groups = Groups { frozen: vec!["features.0".into(), "head".into()], spare_vectors: true };
+    settings.average = Some(0.999);
+    for clip in [Clip::Norm(0.7), Clip::Value(0.1)] {
+        settings.clip = Some(clip);
+        Config::new("m", "digits", &settings).write(folder.path()).unwrap();
+        assert_eq!(Config::read(folder.path()).unwrap().settings().unwrap(), settings);
     }
     // Numbers stand in the file as they were written down, not as the nearest f64 of an f32.
     let text = std::fs::read_to_string(path(folder.path())).unwrap();
