@@ -38,7 +38,7 @@ pub(crate) async fn timings(gpu: &Gpu, executable: &Executable) -> Result<Vec<Ti
             executable.encode_one(&mut encoder, first + index, Some(writes));
         }
         encoder.resolve_query_set(&queries, 0..2 * part as u32, resolved.raw(), 0);
-        staging.submit(gpu, encoder, resolved.raw(), 0, 16 * part as u64);
+        staging.submit(gpu, encoder, &[(resolved.raw(), 0, 16 * part as u64)]);
         let bytes = staging.read(gpu).await?;
         ticks.extend(bytes.chunks_exact(8).map(|word| u64::from_le_bytes(std::array::from_fn(|i| word[i]))));
     }

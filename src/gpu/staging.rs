@@ -23,17 +23,15 @@ impl Staging {
         Ok(Self { buffer: Buffer::new(gpu, label, size, usage).await?, pending: None })
     }
 
-    /// Submits `encoder` with a copy of `size` bytes at its end, and begins to map them.
-    pub fn submit(
-        &mut self,
-        gpu: &Gpu,
-        mut encoder: wgpu::CommandEncoder,
-        from: &wgpu::Buffer,
-        offset: u64,
-        size: u64,
-    ) {
-        let size = size.next_multiple_of(4);
-        encoder.copy_buffer_to_buffer(from, offset, self.buffer.raw(), 0, Some(size));
+    /// Submits `encoder` with copies of these ranges (buffer, offset, size) at its end, one after the other, and begins to
+    /// map them.
+    pub fn submit(&mut self, gpu: &Gpu, mut encoder: wgpu::CommandEncoder, ranges: &[(&wgpu::Buffer, u64, u64)]) {
+        let mut size = 0;
+        for &(from, offset, bytes) in ranges {
+            let bytes = bytes.next_multiple_of(4);
+            encoder.copy_buffer_to_buffer(from, offset, self.buffer.raw(), size, Some(bytes));
+            size += bytes;
+        }
         let submission = gpu.queue().submit([encoder.finish()]);
         let (sender, mapped) = oneshot_channel();
         self.buffer.raw().slice(..size).map_async(wgpu::MapMode::Read, move |result| drop(sender.send(result)));
@@ -68,7 +66,7 @@ impl Staging {
         while (bytes.len() as u64) < size {
             let done = bytes.len() as u64;
             let encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            self.submit(gpu, encoder, from, offset + done, room.min(size - done));
+            self.submit(gpu, encoder, &[(from, offset + done, room.min(size - done))]);
             bytes.extend(self.read(gpu).await?);
         }
         bytes.truncate(size as usize);

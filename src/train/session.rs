@@ -15,6 +15,7 @@ use crate::plan::{
 };
 use crate::{Error, Result};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Submits whose records have not been read yet, at most.
 const IN_FLIGHT: usize = 3;
@@ -29,6 +30,8 @@ pub struct Evaluation {
     pub loss: f64,
     /// Share of samples that were right.
     pub accuracy: f64,
+    /// How often each true class (row) was taken for each class (column).
+    pub confusion: Vec<Vec<u64>>,
 }
 
 /// A run's plans, memory and pipelines.
@@ -155,9 +158,8 @@ impl RunPlan {
         let mut buffers = shared_buffers([&train, &eval]);
         let largest = train.parameters.iter().map(ParameterPlace::bytes).max().unwrap_or(0);
         let download = largest.max(eval.regions[&logits].size);
-        buffers.extend(
-            (1..=IN_FLIGHT).map(|index| (Role::Staging(format!("records {index}")), SLOTS as u64 * RECORD_BYTES)),
-        );
+        let results = (SLOTS as u64 * RECORD_BYTES).max(RECORD_BYTES + eval.regions[&logits].size);
+        buffers.extend((1..=IN_FLIGHT).map(|index| (Role::Staging(format!("results {index}")), results)));
         buffers.insert(Role::Staging("download".into()), download.clamp(256, 4 << 20));
         Ok(Self { train, eval, buffers, logits })
     }
@@ -175,7 +177,7 @@ impl Session {
         for (role, size) in &staging {
             rings.push_back(Staging::new(gpu, &role.to_string(), *size).await?);
         }
-        // Roles are in order of their names: downloads come before records.
+        // Roles are in order of their names: downloads come before results.
         let download = rings.pop_front().expect("a run has staging memory");
         let whole = |role: Role| Region { size: buffers.get(&role).copied().unwrap_or(0), role, offset: 0 };
         let mut windows = [None, None];
@@ -329,26 +331,33 @@ impl Session {
     }
 
     /// Submits the batches of training steps, at most [`Session::most_batches`]. Yields the records of an earlier submit
-    /// where the limit of submits in
-    /// flight makes it wait.
+    /// where the limit of submits in flight makes it wait.
     pub async fn train(&mut self, steps: &[StepNumbers]) -> Result<Option<Vec<StepRecord>>> {
-        self.submit(steps, false).await
+        let earlier = if self.is_full() { self.finish_one().await? } else { None };
+        self.submit(steps, false)?;
+        Ok(earlier)
     }
 
     /// Waits for the oldest submit that has not been read; `None` if there is none.
     pub async fn finish_one(&mut self) -> Result<Option<Vec<StepRecord>>> {
+        let numbers = self.read_one().await?;
+        Ok(numbers.map(|numbers| numbers.chunks_exact(4).map(|record| [record[0], record[1], record[2]]).collect()))
+    }
+
+    fn is_full(&self) -> bool {
+        self.rings.iter().all(Staging::is_pending)
+    }
+
+    async fn read_one(&mut self) -> Result<Option<Vec<f32>>> {
         let Some(index) = self.rings.iter().position(Staging::is_pending) else { return Ok(None) };
         let bytes = self.rings[index].read(&self.gpu).await?;
         // What has been read goes to the back, so that the oldest pending one stays in front.
         self.rings.rotate_left(index + 1);
-        Ok(Some(floats(&bytes).chunks_exact(4).map(|record| [record[0], record[1], record[2]]).collect()))
+        Ok(Some(floats(&bytes)))
     }
 
-    async fn submit(&mut self, steps: &[StepNumbers], eval: bool) -> Result<Option<Vec<StepRecord>>> {
-        let earlier = match self.rings.iter().all(Staging::is_pending) {
-            true => self.finish_one().await?,
-            false => None,
-        };
+    /// Submits batches; of an evaluation a single one, whose logits are read back behind its record.
+    fn submit(&mut self, steps: &[StepNumbers], eval: bool) -> Result<()> {
         let mut placed = None;
         if let Some(window) = &self.windows[usize::from(eval)] {
             let ((pixels, labels), steps) = window.view(steps)?;
@@ -373,8 +382,13 @@ impl Session {
         step.encode_batches(&mut encoder, steps.iter().map(|step| !step.partial).enumerate());
         let records = self.memory.get(&Role::Records)?;
         let free = self.rings.iter_mut().find(|ring| !ring.is_pending()).expect("one was just read");
-        free.submit(&self.gpu, encoder, records, 0, RECORD_BYTES * steps.len() as u64);
-        Ok(earlier)
+        let mut ranges = vec![(records, 0, RECORD_BYTES * steps.len() as u64)];
+        if eval {
+            let Region { role, offset, size } = &self.eval.regions[&self.logits];
+            ranges.push((self.memory.get(role)?, *offset, *size));
+        }
+        free.submit(&self.gpu, encoder, &ranges);
+        Ok(())
     }
 
     fn test_batches(&self) -> Vec<StepNumbers> {
@@ -386,38 +400,65 @@ impl Session {
         (0..self.test_samples).step_by(self.batch).map(batch).collect()
     }
 
-    /// Evaluates all test samples; no training steps may be in flight.
-    pub async fn evaluate(&mut self, per_submit: usize) -> Result<Evaluation> {
-        let mut records = Vec::new();
-        let most = self.windows[1].as_ref().map_or(SLOTS, Window::steps);
-        for steps in self.test_batches().chunks(per_submit.clamp(1, most)) {
-            records.extend(self.submit(steps, true).await?.into_iter().flatten());
+    /// Evaluates these batches of test samples and waits for them, for the sake of the time that takes.
+    pub async fn replay_evaluation(&mut self, batches: &[StepNumbers]) -> Result<()> {
+        for batch in batches {
+            if self.is_full() {
+                self.read_one().await?;
+            }
+            self.submit(std::slice::from_ref(batch), true)?;
         }
-        while let Some(read) = self.finish_one().await? {
-            records.extend(read);
-        }
-        let sum = |index: usize| records.iter().map(|record| f64::from(record[index])).sum::<f64>();
-        let samples = sum(2);
-        let loss: f64 = records.iter().map(|[loss, _, rows]| f64::from(*loss) * f64::from(*rows)).sum();
-        Ok(Evaluation { loss: loss / samples, accuracy: sum(1) / samples })
+        while self.read_one().await?.is_some() {}
+        Ok(())
     }
 
-    /// How often each true class (row) was taken for each class (column).
-    pub async fn confusion(&mut self, classes: usize) -> Result<Vec<Vec<u64>>> {
-        let mut confusion = vec![vec![0; classes]; classes];
-        let region = self.eval.regions[&self.logits].clone();
-        for step in self.test_batches() {
-            self.submit(&[step], true).await?;
-            while self.finish_one().await?.is_some() {}
-            let logits = self.memory.get(&region.role)?;
-            let bytes = self.download.download(&self.gpu, logits, region.offset, region.size).await?;
-            let logits = floats(&bytes);
-            for (row, logits) in logits.chunks_exact(classes).take(step.valid as usize).enumerate() {
-                let truth = self.test_labels[step.first as usize + row] as usize;
-                confusion[truth][first_maximum(logits)] += 1;
+    /// Evaluates all test samples; no training steps may be in flight. `None` if `stop` is set meanwhile.
+    pub async fn evaluate(&mut self, classes: usize, stop: &AtomicBool) -> Result<Option<Evaluation>> {
+        let batches = self.test_batches();
+        let mut tally = Tally { confusion: vec![vec![0; classes]; classes], ..Tally::default() };
+        let (mut submitted, mut read) = (0, 0);
+        while read < batches.len() {
+            if submitted < batches.len() && !self.is_full() {
+                if stop.load(Ordering::Relaxed) {
+                    while self.read_one().await?.is_some() {}
+                    return Ok(None);
+                }
+                self.submit(&batches[submitted..submitted + 1], true)?;
+                submitted += 1;
+            } else if let Some(numbers) = self.read_one().await? {
+                let (record, logits) = numbers.split_at(RECORD_BYTES as usize / 4);
+                let first = batches[read].first as usize;
+                tally.add(record, logits, &self.test_labels[first..first + batches[read].valid as usize]);
+                read += 1;
             }
         }
-        Ok(confusion)
+        Ok(Some(tally.result()))
+    }
+}
+
+/// What batches of an evaluation add up to.
+#[derive(Default)]
+struct Tally {
+    loss: f64,
+    right: f64,
+    samples: f64,
+    confusion: Vec<Vec<u64>>,
+}
+
+impl Tally {
+    fn add(&mut self, record: &[f32], logits: &[f32], labels: &[u32]) {
+        let [loss, right, samples] = [record[0], record[1], record[2]].map(f64::from);
+        self.loss += loss * samples;
+        self.right += right;
+        self.samples += samples;
+        for (logits, &label) in logits.chunks_exact(self.confusion.len()).zip(labels) {
+            self.confusion[label as usize][first_maximum(logits)] += 1;
+        }
+    }
+
+    fn result(self) -> Evaluation {
+        let (loss, accuracy) = (self.loss / self.samples, self.right / self.samples);
+        Evaluation { loss, accuracy, confusion: self.confusion }
     }
 }
 

@@ -153,6 +153,8 @@ impl<'a> Trainer<'a> {
             per_epoch: self.settings.steps_per_epoch(samples),
             total: self.settings.total_steps(samples),
             samples,
+            classes: dataset.classes.len(),
+            confusion: vec![],
             session,
             settings: self.settings,
             observers: std::mem::take(&mut self.observers),
@@ -186,12 +188,8 @@ impl<'a> Trainer<'a> {
             }
         }
         run.drive(&dataset).await.map_err(|error| run.explain(error))?;
-        let confusion = match run.evaluations.is_empty() {
-            true => vec![],
-            false => run.session.confusion(dataset.classes.len()).await?,
-        };
         Ok(Report {
-            confusion,
+            confusion: std::mem::take(&mut run.confusion),
             classes: dataset.classes.clone(),
             last: run.checkpoint().await?,
             interrupted: run.step < run.total || run.unevaluated(),
@@ -224,6 +222,9 @@ struct Run<'a> {
     /// The metadata of checkpoints.
     template: TensorFile,
     samples: usize,
+    classes: usize,
+    /// Of the last evaluation.
+    confusion: Vec<Vec<u64>>,
     per_epoch: u64,
     total: u64,
     flights: Vec<Flight>,
@@ -253,7 +254,7 @@ impl Run<'_> {
         self.observers.iter_mut().try_for_each(|observer| observer.start(&start))?;
         let mut per_submit = 1;
         if self.evaluated < self.step / self.per_epoch {
-            self.end_epoch(per_submit).await?;
+            self.end_epoch().await?;
         }
         while self.step < self.total && !self.stop.load(Ordering::Relaxed) {
             let epoch = self.step / self.per_epoch;
@@ -263,13 +264,18 @@ impl Run<'_> {
             per_submit = self.train_until(end, per_submit).await?;
             let whole = self.step == (epoch + 1) * self.per_epoch;
             if !self.stop.load(Ordering::Relaxed) && (whole || self.step == self.total) {
-                self.end_epoch(per_submit).await?;
+                self.end_epoch().await?;
             } else {
-                let checkpoint = self.checkpoint().await?;
-                self.observers.iter_mut().try_for_each(|observer| observer.checkpoint(&checkpoint, false))?;
+                self.keep().await?;
             }
         }
         Ok(())
+    }
+
+    /// Saves the run's state where it was stopped.
+    async fn keep(&mut self) -> Result<()> {
+        let checkpoint = self.checkpoint().await?;
+        self.observers.iter_mut().try_for_each(|observer| observer.checkpoint(&checkpoint, false))
     }
 
     /// Whether it was stopped between its last step and the evaluation that belongs to it.
@@ -367,9 +373,11 @@ impl Run<'_> {
     }
 
     /// Evaluates, and saves the run's state.
-    async fn end_epoch(&mut self, per_submit: usize) -> Result<()> {
+    async fn end_epoch(&mut self) -> Result<()> {
         let begin = Instant::now();
-        let evaluation = self.session.evaluate(2 * per_submit).await?;
+        let Some(evaluation) = self.session.evaluate(self.classes, &self.stop).await? else {
+            return self.keep().await;
+        };
         self.check_finite(evaluation.loss as f32)?;
         let whole = self.step.is_multiple_of(self.per_epoch);
         let best = whole && self.best.is_none_or(|best| evaluation.accuracy > best);
@@ -388,6 +396,7 @@ impl Run<'_> {
             images_per_second: self.session.test_samples() as f64 / begin.elapsed().as_secs_f64().max(1e-9),
             best,
         };
+        self.confusion = evaluation.confusion;
         self.evaluations.push(metrics);
         self.observers.iter_mut().try_for_each(|observer| observer.evaluated(&metrics))?;
         let checkpoint = self.checkpoint().await?;

@@ -100,13 +100,13 @@ async fn measure(gpu: &Gpu, name: &str, begin: Instant, options: &Options) -> Re
     session.initialize(&network.graph, settings.seed)?;
     let order: Vec<u32> = (0..dataset.train.len() as u32).collect();
     session.set_order(&order)?;
-    let images = options.batch.min(dataset.train.len());
+    let part = if options.forward { &dataset.test } else { &dataset.train };
+    let images = options.batch.min(part.len());
     let memory = session.buffers().values().sum();
     // The whole batch, again and again, at a rate at which nothing diverges.
     let rates = settings.optimizer.step_numbers(1e-4, 1);
     let step = StepNumbers { valid: images as u32, rates, ..StepNumbers::default() };
-    let mut replay =
-        Replay { session, step, forward: options.forward, per_pass: dataset.test.len().div_ceil(options.batch) };
+    let mut replay = Replay { session, step, forward: options.forward };
     replay.steps(1).await?;
     let first = begin.elapsed();
     let (steps, median) = replay.median(options.steps).await?;

@@ -16,16 +16,13 @@ pub struct Replay {
     pub session: Session,
     pub step: StepNumbers,
     pub forward: bool,
-    /// Steps of a pass over the test images.
-    pub per_pass: usize,
 }
 
 impl Replay {
     /// Does steps and waits for them.
     pub async fn steps(&mut self, count: usize) -> Result<()> {
         if self.forward {
-            self.session.evaluate(count).await?;
-            return Ok(());
+            return self.session.replay_evaluation(&vec![self.step; count]).await;
         }
         self.session.train(&vec![self.step; count]).await?;
         while self.session.finish_one().await?.is_some() {}
@@ -55,16 +52,15 @@ impl Replay {
         while !enough(done) {
             let count = wanted.map_or(u64::MAX, |wanted| wanted - done).min(per_submit as u64) as usize;
             if self.forward {
-                self.session.evaluate(count).await?;
-                landed(self.per_pass);
-                done += self.per_pass as u64;
+                self.steps(count).await?;
+                landed(count);
             } else {
                 // As in training: the next submits are on their way while the records of one are read.
                 if let Some(records) = self.session.train(&vec![self.step; count]).await? {
                     landed(records.len());
                 }
-                done += count as u64;
             }
+            done += count as u64;
         }
         while let Some(records) = self.session.finish_one().await? {
             landed(records.len());
