@@ -33,6 +33,9 @@ const TILE: i32 = 16; // ROWS * KT
 const TAP_VECTORS: i32 = 18; // vectors of weights per step: TAP_ROWS * TAP_COLS * KT / 4, rounded up
 const LOADS: i32 = 3; // vectors per lane: TAP_VECTORS / LANES, rounded up
 const MASK: bool = false;
+const HALO_ROWS: i32 = 0; // SPAN_H where the result is as wide as x, in whole vectors: lanes share pixels
+const PAD: i32 = 0; // then: pixels beside the four of a lane, at most four
+const EDGES: bool = false; // then: rows are longer than lanes reach, or do not divide among them
 const IN: i32 = 1; // pixels to a vector of x, a divisor of W
 alias X = f32;
 alias Y = f32; // of y and mask, as many as divide OW
@@ -71,6 +74,7 @@ struct Dims {
 fn activate(v: vec4<f32>) -> vec4<f32> { return v; }
 fn derivative(v: vec4<f32>) -> vec4<f32> { return vec4<f32>(1.0); }
 fn part(v: X, i: i32) -> f32 { return v; }
+fn four(v: X) -> vec4<f32> { return vec4<f32>(v); }
 fn load_mask(at: i32) -> vec4<f32> { return vec4<f32>(mask[at], 0.0, 0.0, 0.0); }
 fn store(at: i32, v: vec4<f32>) { y[at] = v.x; }
 
@@ -95,6 +99,8 @@ fn main(
   let ih0 = oh0 * STRIDE_H - dims.padding_h;
   let iw0 = ow0 * STRIDE_W - dims.padding_w - OFFSET;
   let steps = dims.group_channels * dims.tap_blocks;
+  let step_out = select(4, -4, lane == 0u);
+  let beyond = (lane == 0u && ow0 > 0) || (lane == LANES - 1u && ow0 + 4 < dims.w);
 
   var acc: array<vec4<f32>, TILE>;
   // unroll
@@ -111,6 +117,31 @@ fn main(
       weights[i] = w[taps + min(i * i32(LANES) + i32(lane), TAP_VECTORS - 1)];
     }
     var pixels: array<f32, WINDOW>;
+    // unroll
+    for (var i = 0; i < HALO_ROWS; i += 1) {
+      let row = ih + i;
+      let inside = row >= 0 && row < dims.h;
+      let at = plane + row * dims.w + ow0;
+      let own = select(vec4<f32>(0.0), four(x[select(0, at, inside) / IN]), inside);
+      var outer = vec4<f32>(0.0);
+      if EDGES {
+        // The first lane has no neighbour to ask, nor has the last.
+        if inside && beyond {
+          outer = four(x[(at + step_out) / IN]);
+        }
+      }
+      // unroll
+      for (var j = 0; j < PAD; j += 1) {
+        let left = select(subgroupShuffleUp(own[4 - PAD + j], 1u), outer[4 - PAD + j], lane == 0u);
+        pixels[i * WIDTH + j] = select(0.0, left, ow0 > 0);
+        let right = select(subgroupShuffleDown(own[j], 1u), outer[j], lane == LANES - 1u);
+        pixels[i * WIDTH + 4 + PAD + j] = select(0.0, right, ow0 + 4 < dims.w);
+      }
+      // unroll
+      for (var j = 0; j < 4; j += 1) {
+        pixels[i * WIDTH + PAD + j] = own[j];
+      }
+    }
     // unroll
     for (var i = 0; i < SPAN_H; i += 1) {
       let row = ih + i;

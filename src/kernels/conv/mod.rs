@@ -75,7 +75,8 @@ impl Tile {
             None => r * s <= 9,
         };
         let (lanes, tap_rows) = (lanes.map(|lanes| lanes as usize), if whole { r } else { 1 });
-        Self { lanes, rows, cols, kt, tap_rows, width: if light { 2 } else { 4 } }
+        let width = if light && direct.halo().is_none() { 2 } else { 4 };
+        Self { lanes, rows, cols, kt, tap_rows, width }
     }
 
     /// Weights of an iteration, filled up to whole vectors.
@@ -253,18 +254,33 @@ impl Direct {
             Some(lanes) => {
                 let vectors = tile.padded(taps_w) / 4;
                 let read = self.read_width(tile);
-                let offset = (-self.padding[1]).rem_euclid(read as i64) as usize;
-                let width = (offset + span_w).next_multiple_of(read);
+                let halo = self.halo();
+                let (offset, width, vectors_of_row) = match halo {
+                    Some(pad) => (0, COLS + 2 * pad, 0),
+                    None => {
+                        let offset = (-self.padding[1]).rem_euclid(read as i64) as usize;
+                        let width = (offset + span_w).next_multiple_of(read);
+                        (offset, width, width / read)
+                    }
+                };
                 let own = vec![
                     ("TAP_VECTORS", vectors),
                     ("LOADS", vectors.div_ceil(lanes)),
                     ("TILE", tile.rows * tile.kt),
                     ("OFFSET", offset),
-                    ("VECTORS", width / read),
+                    ("VECTORS", vectors_of_row),
                     ("WIDTH", width),
                     ("WINDOW", span_h * width),
                 ];
-                (self.with_vectors(Kernel::new("conv_lanes"), tile).define("LANES", format!("{lanes}u")), own)
+                let kernel = self.with_vectors(Kernel::new("conv_lanes"), tile).define("LANES", format!("{lanes}u"));
+                let kernel = match halo {
+                    Some(pad) => kernel
+                        .define("HALO_ROWS", span_h)
+                        .define("PAD", pad)
+                        .define("EDGES", pad > 0 && !lanes.is_multiple_of(self.input[1] / COLS)),
+                    None => kernel,
+                };
+                (kernel, own)
             }
             None => {
                 let own = vec![
@@ -293,6 +309,15 @@ impl Direct {
         .fold(kernel, |kernel, (name, value)| kernel.define(name, value))
     }
 
+    /// Pixels beside the four of a lane that it can have from its neighbours: where the result is as wide as the input, in
+    /// whole vectors, and windows reach as far to either side.
+    fn halo(&self) -> Option<usize> {
+        let pad = usize::try_from(self.padding[1]).ok()?;
+        let dense = self.stride == [1; 2] && self.dilation == [1; 2] && self.out_stride == [1; 2];
+        let even = self.output[1] == self.input[1] && self.taps[1] == 2 * pad + 1 && pad <= COLS;
+        (dense && even && self.input[1].is_multiple_of(COLS)).then_some(pad)
+    }
+
     /// How many neighbouring pixels can be read at once: rows and the beginnings of windows must be whole vectors.
     fn read_width(&self, tile: &Tile) -> usize {
         let last = (self.output[1] - tile.cols) * self.stride[1];
@@ -305,7 +330,10 @@ impl Direct {
         let kernel = kernel.define("COLS", tile.cols).define("IN", read);
         let kernel = match read {
             1 => kernel,
-            _ => kernel.define("X", format!("vec{read}<f32>")).define("part", "return v[i];"),
+            _ => kernel
+                .define("X", format!("vec{read}<f32>"))
+                .define("part", "return v[i];")
+                .define("four", if read == 4 { "return v;" } else { "return vec4<f32>(v, v);" }),
         };
         let dense = self.out_stride[1] == 1 && tile.cols == COLS;
         let name = |column| ["x", "y", "z", "w"][column];
