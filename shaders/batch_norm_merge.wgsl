@@ -12,14 +12,12 @@
 struct Dims {
   c: u32,
   pieces: u32,
-  length: u32, // vectors of a channel
-  width: f32, // numbers of a vector
   eps: f32,
   momentum: f32, // 0: the running statistics stay
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> moments: array<vec2<f32>>;
+@group(0) @binding(1) var<storage, read> moments: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> running_mean: array<f32>;
@@ -40,12 +38,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var squares = 0.0;
     for (var p = 0u; p < dims.pieces; p += 1u) {
       let part = moments[c * dims.pieces + p];
-      let count = f32((dims.length - 1u - p) / dims.pieces + 1u) * dims.width;
       let d = part.x - m;
-      let share = count / (n + count);
+      let share = part.z / (n + part.z);
       squares += part.y + d * d * (n * share);
       m += d * share;
-      n += count;
+      n += part.z;
     }
     if dims.momentum > 0.0 {
       running_mean[c] = mean + dims.momentum * (m - mean);

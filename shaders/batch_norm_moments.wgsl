@@ -1,8 +1,8 @@
 // Mean and sum of squared deviations of each channel, in pieces.
 //
-//   moments[c, piece] = (mean, sum of (x - mean)^2) of the piece's elements of channel c
+//   moments[c, first + piece] = (mean, sum of (x - mean)^2, number) of the piece's elements of channel c
 //
-//   x [N, C, HW] in vectors T of 4 or 1 elements,  moments [C][pieces] overwritten
+//   x [N, C, HW] in vectors T of 4 or 1 elements,  moments [C][total] overwritten
 //
 // A piece has the vectors piece, piece + pieces, ... of its channel, so that neighbouring invocations read neighbouring
 // memory. It is read twice, for the mean first: the squares' sum less the mean's square would lose what they have in
@@ -16,12 +16,14 @@ struct Dims {
   plane: u32, // vectors of a plane
   length: u32, // vectors of a channel: N * plane
   pieces: u32,
+  first: u32, // of the pieces, among those of all blocks of samples
+  total: u32,
   count: u32, // C * pieces
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<T>;
-@group(0) @binding(2) var<storage, read_write> moments: array<vec2<f32>>;
+@group(0) @binding(2) var<storage, read_write> moments: array<vec4<f32>>;
 
 fn total(v: T) -> f32 { return v; }
 
@@ -48,5 +50,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     rest += d;
   }
   let drift = total(rest);
-  moments[index] = vec2<f32>(mean + drift / count, total(squares) - drift * drift / count);
+  let at = channel * dims.total + dims.first + piece;
+  moments[at] = vec4<f32>(mean + drift / count, total(squares) - drift * drift / count, count, 0.0);
 }

@@ -1,6 +1,6 @@
 // The gradients of a batch normalisation by weight and bias, in pieces.
 //
-//   dweight[piece, c] = sum of dy * (x - mean[c]) * inverse[c] over the piece,  dbias[piece, c] = sum of dy
+//   dweight[first + piece, c] = sum of dy * (x - mean[c]) * inverse[c] over the piece,  dbias likewise of dy
 //
 //   dy, x [N, C, HW] in vectors T of 4 or 1 elements,  coefficients [C, 4] of batch_norm_merge: mean, inverse, ...
 //   dweight, dbias [pieces][C] overwritten; reduce_splits adds the pieces up, which are those of batch_norm_moments
@@ -12,6 +12,8 @@ struct Dims {
   plane: u32, // vectors of a plane
   length: u32, // vectors of a channel: N * plane
   pieces: u32,
+  first: u32, // of the pieces, among those of all blocks of samples
+  total: u32,
   count: u32, // C * pieces
 }
 
@@ -41,6 +43,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     products += grad * (x[at] - T(k.x));
     sum += grad;
   }
-  dweight[piece * dims.c + channel] = total(products) * k.y;
-  dbias[piece * dims.c + channel] = total(sum);
+  let at = (dims.first + piece) * dims.c + channel;
+  dweight[at] = total(products) * k.y;
+  dbias[at] = total(sum);
 }

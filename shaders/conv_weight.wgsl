@@ -39,6 +39,7 @@ struct Dims {
   padding_h: i32,
   padding_w: i32,
   rows_per_split: i32,
+  first_split: i32, // of those of all blocks of samples
   invocations: u32,
 }
 
@@ -133,14 +134,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   // unroll
   for (var k = 0; k < KT; k += 1) {
     if !EDGE || k0 + k < dims.group_outputs {
-      let first = (((part * outputs + k_base + k) * dims.group_channels + c) * dims.r + block * TAP_ROWS) * TAP_COLS;
+      let first = ((((dims.first_split + part) * outputs + k_base + k) * dims.group_channels + c) * dims.r + block * TAP_ROWS) * TAP_COLS;
       // unroll
       for (var tap = 0; tap < TAP_ROWS * TAP_COLS; tap += 1) {
         dw[first + tap] = acc[tap * KV + k / 4][k % 4];
       }
       // Every input channel and every block of taps has the same sum.
       if BIAS {
-        db[part * outputs + k_base + k] = total[k / 4][k % 4];
+        db[(dims.first_split + part) * outputs + k_base + k] = total[k / 4][k % 4];
       }
     }
   }

@@ -46,6 +46,7 @@ struct Dims {
   padding_h: i32,
   padding_w: i32,
   rows_per_split: i32,
+  first_split: i32, // of those of all blocks of samples
   units: i32,
 }
 
@@ -155,7 +156,7 @@ fn main(
     }
   }
 
-  let base = part * outputs;
+  let base = (dims.first_split + part) * outputs;
   // unroll
   for (var k = 0; k < KL; k += 1) {
     // unroll

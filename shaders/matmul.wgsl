@@ -7,6 +7,7 @@
 //   b     [N, K], or [K, N] if B_BY_ROW is false: "by row" means that K is contiguous
 //   bias  [N], read if BIAS;  mask [M, N], read if MASK
 //   y     [splits][M, N], overwritten;  sums [splits][M], overwritten if SUMS
+//   before [M, N], the sum over earlier k, read if RESUME
 //
 // An invocation computes a TM x TN tile for one range of K (the epilogue applies only where there is one range). Per
 // four k it reads TM + TN vectors and makes 4 TM TN multiplications, so the tile decides the speed. Without workgroup
@@ -18,6 +19,7 @@ const B_BY_ROW: bool = true;
 const SUMS: bool = false;
 const BIAS: bool = false;
 const MASK: bool = false;
+const RESUME: bool = false;
 const EDGE: bool = true; // a tile is larger than the matrix
 const TM: u32 = 4u;
 const TN: u32 = 8u;
@@ -44,6 +46,7 @@ struct Dims {
 @group(0) @binding(4) var<storage, read> mask: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<storage, read_write> sums: array<f32>;
+@group(0) @binding(7) var<storage, read> before: array<f32>;
 
 fn activate(v: f32) -> f32 { return v; }
 fn derivative(v: f32) -> f32 { return 1.0; }
@@ -74,6 +77,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   // unroll
   for (var i = 0u; i < TM; i += 1u) {
     row_sums[i] = 0.0;
+  }
+  if RESUME {
+    // unroll
+    for (var j = 0u; j < TN; j += 1u) {
+      // unroll
+      for (var i = 0u; i < TM; i += 1u) {
+        acc[i * NV + j / 4u][j % 4u] = before[min(m0 + i, dims.m - 1u) * dims.n + min(n0 + j, dims.n - 1u)];
+      }
+    }
   }
   for (var k0 = first; k0 < last; k0 += 4u) {
     // av[i] holds a[m0 + i, k0..k0 + 4], or a[m0 + 4 (i % MV).., k0 + i / MV] where K is not contiguous.

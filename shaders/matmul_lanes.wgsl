@@ -5,6 +5,7 @@
 //   a     [M, K], or [K, M] if A_BY_ROW is false;  b  [N, K], or [K, N] if B_BY_ROW is false
 //   bias  [N], read if dims.bias is 1;  mask [M, N], read if MASK and dims.mask is 1
 //   y     [splits][M, N], overwritten;  sums [splits][M], overwritten if SUMS
+//   before [M, N], the sum over earlier k, read if RESUME
 //
 // A subgroup computes RM rows of 4 columns per lane. Per four k it makes RM / LANES + 4 loads of whole vectors and 16 RM
 // multiplications per lane: a lane holds four k of some rows of a (or four rows at one k), and a shuffle from a known
@@ -18,6 +19,7 @@ const A_BY_ROW: bool = true;
 const B_BY_ROW: bool = true;
 const SUMS: bool = false;
 const MASK: bool = false;
+const RESUME: bool = false;
 const RM: u32 = 16u;
 const LOADS: u32 = 2u; // RM / LANES
 const WHOLE: bool = false; // N is a multiple of four: y and mask are read and written as vectors
@@ -42,10 +44,12 @@ struct Dims {
 @group(0) @binding(4) var<storage, read> mask: array<Y>;
 @group(0) @binding(5) var<storage, read_write> y: array<Y>;
 @group(0) @binding(6) var<storage, read_write> sums: array<f32>;
+@group(0) @binding(7) var<storage, read> before: array<Y>;
 
 fn activate(v: vec4<f32>) -> vec4<f32> { return v; }
 fn derivative(v: vec4<f32>) -> vec4<f32> { return vec4<f32>(1.0); }
 fn load_mask(at: vec4<u32>) -> vec4<f32> { return vec4<f32>(mask[at.x], mask[at.y], mask[at.z], mask[at.w]); }
+fn load_before(at: vec4<u32>) -> vec4<f32> { return vec4<f32>(before[at.x], before[at.y], before[at.z], before[at.w]); }
 fn store(at: vec4<u32>, v: vec4<f32>) { y[at.x] = v.x; y[at.y] = v.y; y[at.z] = v.z; y[at.w] = v.w; }
 
 @compute @workgroup_size(LANES)
@@ -82,6 +86,14 @@ fn main(
   // unroll
   for (var i = 0u; i < RM; i += 1u) {
     acc[i] = vec4<f32>(0.0);
+  }
+  let column = vec4<u32>(0u, 1u, 2u, 3u);
+  let n = select(min(vec4<u32>(n0) + column, vec4<u32>(dims.n - 1u)), vec4<u32>(4u * b_column) + column, vec4<bool>(!B_BY_ROW || WHOLE));
+  if RESUME {
+    // unroll
+    for (var i = 0u; i < RM; i += 1u) {
+      acc[i] = load_before(vec4<u32>(row(m0, i) * dims.n) + n);
+    }
   }
   for (var k0 = first; k0 < last; k0 += 4u) {
     var av: array<vec4<f32>, LOADS>;
@@ -133,8 +145,6 @@ fn main(
     }
   }
 
-  let column = vec4<u32>(0u, 1u, 2u, 3u);
-  let n = select(min(vec4<u32>(n0) + column, vec4<u32>(dims.n - 1u)), vec4<u32>(4u * b_column) + column, vec4<bool>(!B_BY_ROW || WHOLE));
   let from_bias = select(vec4<u32>(0u), n, vec4<bool>(dims.bias != 0u));
   let biases = vec4<f32>(bias[from_bias.x], bias[from_bias.y], bias[from_bias.z], bias[from_bias.w]);
   let offset = select(vec4<f32>(0.0), biases, vec4<bool>(dims.bias != 0u));

@@ -44,6 +44,8 @@
 mod clock;
 pub mod data;
 mod error;
+#[cfg(all(fuzzing, feature = "cli"))]
+pub mod fuzzing;
 pub mod gpu;
 pub mod graph;
 pub mod io;
@@ -62,7 +64,7 @@ pub mod prelude {
     pub use crate::gpu::{Gpu, GpuOptions};
     pub use crate::graph::Graph;
     pub use crate::nn::{self, Model, Module, models};
-    pub use crate::train::{Adam, AdamW, Report, Schedule, Settings, Sgd, Trainer};
+    pub use crate::train::{Adam, AdamW, Report, RmsProp, Schedule, Settings, Sgd, Trainer};
     pub use crate::{Error, Result};
 }
 

@@ -126,6 +126,10 @@ fn scale(graph: &Graph, value: Value, evaluated: &[Option<Array>]) -> f64 {
     let node = graph.producer(value);
     let inputs = || node.inputs.iter();
     let operands = match node.op {
+        // What dx is a difference of, the deviations being about 1.
+        Op::NormBackward(_) => {
+            inputs().enumerate().filter(|(i, _)| [0, 3, 4].contains(i)).map(|(_, &input)| largest(input)).product()
+        }
         Op::SoftmaxBackward(_) => inputs().map(|&input| largest(input)).product(),
         Op::Binary(Binary::Add | Binary::Sub) => inputs().map(|&input| largest(input)).fold(0.0, f64::max),
         Op::Binary(Binary::Mul) => inputs().map(|&input| scale(graph, input, evaluated)).product(),

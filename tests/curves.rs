@@ -57,6 +57,7 @@ fn first_fifty_losses_equal_pytorchs() {
             dropout: None,
             seed: 0,
             shuffle: false,
+            ..Settings::default()
         };
         let report = Trainer::new(&gpu, model).settings(settings).init(weights).fit(&dataset(size, mean, std)).unwrap();
         for (step, expected) in report.steps.iter().zip(run["losses"].as_array().unwrap()) {

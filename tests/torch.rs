@@ -6,8 +6,8 @@ mod torch_cases;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use wgrad::gpu::{Gpu, Runner, StepNumbers};
-use wgrad::graph::{DType, Graph, Init, Optimizer, differentiate, differentiate_from};
-use wgrad::plan::{Arena, Program};
+use wgrad::graph::{Clip, DType, Graph, Init, Optimizer, differentiate, differentiate_from};
+use wgrad::plan::{Arena, Program, Update};
 use wgrad::reference::Array;
 use wgrad::selftest::compare;
 use wgrad::train::Schedule;
@@ -41,6 +41,7 @@ fn operators_on_the_adapter() {
 fn optimizers_on_the_adapter() {
     let gpu = Gpu::new().unwrap();
     let cases: Json = serde_json::from_str(include_str!("goldens/optim.json")).unwrap();
+    let mut averaged = 0;
     for case in cases.as_array().unwrap() {
         let name = case["name"].as_str().unwrap();
         let numbers = |json: &Json| json.as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect::<Vec<f64>>();
@@ -51,6 +52,14 @@ fn optimizers_on_the_adapter() {
                 lr: hyper("lr"),
                 momentum: hyper("momentum") as f32,
                 nesterov: case["hyper"]["nesterov"].as_bool().unwrap(),
+                weight_decay,
+            },
+            "rmsprop" => Optimizer::RmsProp {
+                lr: hyper("lr"),
+                alpha: hyper("alpha") as f32,
+                eps: hyper("eps") as f32,
+                momentum: hyper("momentum") as f32,
+                centered: case["hyper"]["centered"].as_bool().unwrap(),
                 weight_decay,
             },
             kind => {
@@ -67,26 +76,40 @@ fn optimizers_on_the_adapter() {
         let derived = differentiate(&graph, loss, &[weight]).unwrap();
         let mut program = Program::new(name, derived.graph, &[]);
         program.gradients = vec![(weight, derived.grads[0].unwrap())];
-        program.optimizer = Some(optimizer);
+        let limit = |key: &str| case["hyper"][key].as_f64().map(|limit| limit as f32);
+        let clip = limit("clip_norm").map(Clip::Norm).or(limit("clip_value").map(Clip::Value));
+        program.update = Some(Update { clip, average: true, ..optimizer.into() });
         let mut runner = pollster::block_on(Runner::new(&gpu, &program)).unwrap();
         let bytes = |numbers: &[f64]| numbers.iter().flat_map(|&n| (n as f32).to_le_bytes()).collect::<Vec<u8>>();
         runner.feed(weight, &bytes(&numbers(&case["param0"]))).unwrap();
-        let region = runner.plan().parameters.find(weight).unwrap().regions(Arena::Parameters).remove(0);
+        let decay = case["hyper"]["ema"].as_f64().unwrap_or(0.0);
         let steps = case["grads"].as_array().unwrap().iter().zip(case["params"].as_array().unwrap());
         for (step, (grad, expected)) in (1_u64..).zip(steps) {
             runner.feed(given, &bytes(&numbers(grad))).unwrap();
             let rates = optimizer.step_numbers(optimizer.lr(), step);
-            runner.set_step(StepNumbers { rates, ..StepNumbers::once() }).unwrap();
+            let average = if step == 1 { 1.0 } else { (1.0 - decay) as f32 };
+            runner.set_step(StepNumbers { rates, average, ..StepNumbers::once() }).unwrap();
             runner.run().unwrap();
-            let found = pollster::block_on(runner.read_region(&region)).unwrap();
-            for (word, expected) in found.chunks_exact(4).zip(numbers(expected)) {
-                let found = f64::from(f32::from_le_bytes(word.try_into().unwrap()));
-                // A few roundings a step, of numbers of about 1.
-                let tolerated = 4.0 * f64::from(f32::EPSILON) * step as f64 * expected.abs().max(1.0);
-                assert!((found - expected).abs() <= tolerated, "{name} step {step}: {found} instead of {expected}");
+            // A few roundings a step, of numbers of about 1.
+            let tolerated = 4.0 * f64::from(f32::EPSILON) * step as f64;
+            let averages = &case["averages"][step as usize - 1];
+            for (arena, expected) in [(Arena::Parameters, expected), (Arena::Average, averages)] {
+                let region = runner.plan().parameters.find(weight).unwrap().regions(arena).remove(0);
+                let found = pollster::block_on(runner.read_region(&region)).unwrap();
+                let expected = if expected.is_null() { vec![] } else { numbers(expected) };
+                for (word, expected) in found.chunks_exact(4).zip(expected) {
+                    let found = f64::from(f32::from_le_bytes(word.try_into().unwrap()));
+                    let error = (found - expected).abs();
+                    assert!(
+                        error <= tolerated * expected.abs().max(1.0),
+                        "{name} step {step}, {arena:?}: {found} instead of {expected}"
+                    );
+                }
             }
         }
+        averaged += usize::from(case["averages"].is_array());
     }
+    assert_eq!(averaged, 3);
 }
 
 #[test]

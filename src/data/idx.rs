@@ -26,7 +26,7 @@ pub(super) fn read<const DIMS: usize>(path: &Path) -> Result<([usize; DIMS], Vec
     }
 }
 
-fn parse<const DIMS: usize>(path: &Path, mut source: impl Read) -> Result<([usize; DIMS], Vec<u8>)> {
+pub(crate) fn parse<const DIMS: usize>(path: &Path, mut source: impl Read) -> Result<([usize; DIMS], Vec<u8>)> {
     let start = 4 + 4 * DIMS;
     let header = fetch(path, &mut source, start as u64)?;
     let field = |i: usize| header.get(4 * i..4 * i + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));

@@ -4,6 +4,8 @@ use std::io::Write;
 
 use flate2::{Compression, write::GzEncoder};
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// Two images of 1x3.
@@ -94,4 +96,28 @@ fn reading_stops_one_byte_after_the_expected_end() {
 fn a_folder_in_place_of_the_file_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(read::<3>(dir.path()), Err(Error::Io { action: "read", .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Damage gives an error or as many bytes as the sizes say, never a panic.
+    #[test]
+    fn damage_never_panics(
+        packed in any::<bool>(),
+        damages in prop::collection::vec((any::<prop::sample::Index>(), 0..4_usize, prop::collection::vec(any::<u8>(), 0..4)), 1..4),
+    ) {
+        let mut bytes = if packed { gzip(&GOOD) } else { GOOD.to_vec() };
+        for (place, removed, added) in damages {
+            let place = place.index(bytes.len().max(1)).min(bytes.len());
+            bytes.splice(place..(place + removed).min(bytes.len()), added);
+        }
+        let read = match packed {
+            true => parse::<3>(Path::new("f"), MultiGzDecoder::new(&bytes[..])),
+            false => parse::<3>(Path::new("f"), &bytes[..]),
+        };
+        if let Ok((sizes, bytes)) = read {
+            prop_assert_eq!(sizes.iter().product::<usize>(), bytes.len());
+        }
+    }
 }

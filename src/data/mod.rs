@@ -6,7 +6,7 @@
 mod dataset;
 mod digits;
 #[cfg(feature = "datasets")]
-mod idx;
+pub(crate) mod idx;
 mod images;
 #[cfg(feature = "datasets")]
 mod mnist;

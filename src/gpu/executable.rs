@@ -1,5 +1,6 @@
 //! A plan on a device: pipelines and bind groups made once, replayed any number of times.
 
+use super::run::STEP_BLOCK;
 use super::{Gpu, Memory};
 use crate::plan::{ALIGNMENT, Dispatch, Plan, Region, Role, STEP_BYTES};
 use crate::{Error, Result};
@@ -9,6 +10,7 @@ use std::sync::Arc;
 /// A plan with everything that a replay needs.
 pub struct Executable {
     entries: Vec<Entry>,
+    update: usize,
     steps: wgpu::BindGroup,
 }
 
@@ -38,16 +40,23 @@ impl Executable {
             entries.push(Entry { pipeline, group, workgroups: launch.workgroups });
         }
         let table = memory.get(&Role::Steps)?;
-        let steps = bind_group(gpu, gpu.inner.pipelines.steps(), "steps", &[(table, 0, 64)]).await?;
-        Ok(Self { entries, steps })
+        let steps = bind_group(gpu, gpu.inner.pipelines.steps(), "steps", &[(table, 0, STEP_BLOCK)]).await?;
+        Ok(Self { entries, update: plan.update, steps })
     }
 
     /// Records the steps whose numbers lie in these slots of the table, in one compute pass.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, slots: Range<usize>) {
+        self.encode_batches(encoder, slots.map(|slot| (slot, true)));
+    }
+
+    /// Records batches by their slots in the table, in one compute pass: each with the update that ends a step, or
+    /// without.
+    pub fn encode_batches(&self, encoder: &mut wgpu::CommandEncoder, batches: impl Iterator<Item = (usize, bool)>) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for slot in slots {
+        for (slot, update) in batches {
             pass.set_bind_group(1, &self.steps, &[slot as u32 * STEP_BYTES as u32]);
-            self.entries.iter().for_each(|entry| entry.record(&mut pass));
+            let end = if update { self.entries.len() } else { self.update };
+            self.entries[..end].iter().for_each(|entry| entry.record(&mut pass));
         }
     }
 

@@ -6,8 +6,11 @@ use crate::plan::{Arena, Plan, Program, Region, Role};
 use crate::{Error, Result};
 use std::collections::HashSet;
 
+/// Bytes of the uniform block of step numbers.
+pub(crate) const STEP_BLOCK: u64 = 64;
+
 /// What changes from step to step, as kernels read it (`struct Step` in the shaders).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepNumbers {
     /// The step, counted from 0 at the start of the run.
     pub index: u32,
@@ -19,6 +22,22 @@ pub struct StepNumbers {
     pub valid: u32,
     /// Learning rate, and what the optimizer derives from it.
     pub rates: [f32; 3],
+    /// Whether the batch is the first of its step, where steps are made of several.
+    pub fresh: bool,
+    /// Its part of the step's samples.
+    pub share: f32,
+    /// What the parameters after the step count for in their averages; 1 at the first step.
+    pub average: f32,
+    /// Whether more batches of the step follow, and its update is left to them. Kernels do not see this.
+    pub partial: bool,
+}
+
+impl Default for StepNumbers {
+    /// A step of one batch without samples.
+    fn default() -> Self {
+        let [index, slot, first, valid] = [0; 4];
+        Self { index, slot, first, valid, rates: [0.0; 3], fresh: true, share: 1.0, average: 1.0, partial: false }
+    }
 }
 
 impl StepNumbers {
@@ -28,9 +47,11 @@ impl StepNumbers {
     }
 
     /// The bytes of the uniform block.
-    pub fn to_bytes(self) -> [u8; 32] {
+    pub fn to_bytes(self) -> [u8; STEP_BLOCK as usize] {
         let [a, b, c] = self.rates.map(f32::to_bits);
-        let words = [self.index, self.slot, self.first, self.valid, a, b, c, 0];
+        let mut words = [0; STEP_BLOCK as usize / 4];
+        words[..7].copy_from_slice(&[self.index, self.slot, self.first, self.valid, a, b, c]);
+        words[7..10].copy_from_slice(&[self.fresh.into(), self.share.to_bits(), self.average.to_bits()]);
         bytemuck::cast(words)
     }
 }
@@ -51,7 +72,7 @@ impl Runner {
         let memory = Memory::new(gpu, &plan.buffers).await?;
         let executable = Executable::new(gpu, &plan, &memory).await?;
         let staging = Staging::new(gpu, "results", 4 << 20).await?;
-        let steps = Region { role: Role::Steps, offset: 0, size: 32 };
+        let steps = Region { role: Role::Steps, offset: 0, size: STEP_BLOCK };
         memory.write(gpu, &steps, &StepNumbers::once().to_bytes())?;
         Ok(Self { gpu: gpu.clone(), plan, memory, executable, staging })
     }
@@ -76,7 +97,7 @@ impl Runner {
 
     /// Sets the numbers of the step to run.
     pub fn set_step(&self, step: StepNumbers) -> Result<()> {
-        self.memory.write(&self.gpu, &Region { role: Role::Steps, offset: 0, size: 32 }, &step.to_bytes())
+        self.memory.write(&self.gpu, &Region { role: Role::Steps, offset: 0, size: STEP_BLOCK }, &step.to_bytes())
     }
 
     /// Runs all dispatches once.

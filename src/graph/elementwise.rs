@@ -3,7 +3,7 @@
 use super::op::Inferred;
 use super::*;
 
-/// A function of each element whose derivative can be computed from its result.
+/// A function of each element.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Unary {
     /// `max(x, 0)`; NaN stays NaN; the derivative at 0 is 0.
@@ -14,6 +14,18 @@ pub enum Unary {
     Sigmoid,
     /// A multiplication by a constant.
     Scale(f32),
+    /// `x` where it is positive, elsewhere `x` times this slope.
+    LeakyRelu(f32),
+    /// `min(max(x, 0), 6)`; the derivative at both ends is 0.
+    Relu6,
+    /// `x P(X <= x)` for a standard normal `X`: `x (1 + erf(x / sqrt(2))) / 2`.
+    Gelu,
+    /// Its approximation `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`.
+    GeluTanh,
+    /// `x / (1 + exp(-x))`, also called swish.
+    Silu,
+    /// `x min(max(x + 3, 0), 6) / 6`.
+    HardSwish,
 }
 
 /// A function of two elements.
@@ -34,6 +46,12 @@ impl Unary {
             Self::Tanh => "tanh",
             Self::Sigmoid => "sigmoid",
             Self::Scale(_) => "scale",
+            Self::LeakyRelu(_) => "leaky_relu",
+            Self::Relu6 => "relu6",
+            Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu_tanh",
+            Self::Silu => "silu",
+            Self::HardSwish => "hardswish",
         }
     }
 
@@ -43,13 +61,31 @@ impl Unary {
             Self::Tanh => "tanh_backward",
             Self::Sigmoid => "sigmoid_backward",
             Self::Scale(_) => "scale_backward",
+            Self::LeakyRelu(_) => "leaky_relu_backward",
+            Self::Relu6 => "relu6_backward",
+            Self::Gelu => "gelu_backward",
+            Self::GeluTanh => "gelu_tanh_backward",
+            Self::Silu => "silu_backward",
+            Self::HardSwish => "hardswish_backward",
+        }
+    }
+
+    /// Whether the derivative takes the operand; otherwise it is computed from the result, and the operand need not be
+    /// kept. A function that needs its operand cannot be fused with what computes that, because both read it.
+    pub fn needs_operand(self) -> bool {
+        match self {
+            Self::Gelu | Self::GeluTanh | Self::Silu | Self::HardSwish => true,
+            // The result's sign is not the operand's.
+            Self::LeakyRelu(slope) => slope < 0.0,
+            Self::Relu | Self::Tanh | Self::Sigmoid | Self::Scale(_) | Self::Relu6 => false,
         }
     }
 
     pub(super) fn gradient(self, graph: &mut Graph, node: &Node, grad: Value) -> Result<Vec<Option<Value>>> {
+        let at = if self.needs_operand() { node.inputs[0] } else { node.outputs[0] };
         let dx = match self {
             Self::Scale(_) => graph.add_one(Op::Unary(self), &[grad])?,
-            _ => graph.add_one(Op::UnaryBackward(self), &[grad, node.outputs[0]])?,
+            _ => graph.add_one(Op::UnaryBackward(self), &[grad, at])?,
         };
         Ok(vec![Some(dx)])
     }

@@ -21,10 +21,12 @@ mod elementwise;
 mod layout;
 mod loss;
 mod matmul;
+mod norm;
 mod op;
 mod optimizer;
 mod pool;
 mod reduce;
+mod response;
 mod softmax;
 mod window;
 
@@ -43,10 +45,12 @@ pub use elementwise::{Binary, Unary, broadcast_shapes};
 pub use layout::{Permute, Reshape};
 pub use loss::{CrossEntropy, CrossEntropyGrad, CrossEntropyOptions};
 pub use matmul::MatMul;
+pub use norm::{Norm, NormExtents, NormOver};
 pub use op::{Epilogue, Mask, Op};
-pub use optimizer::Optimizer;
+pub use optimizer::{Clip, Optimizer};
 pub use pool::{Pool2d, Pool2dBackward};
 pub use reduce::Reduce;
+pub use response::ResponseNorm;
 pub use softmax::Softmax;
 pub use window::output_size;
 
@@ -147,6 +151,7 @@ pub struct Graph {
     scope: Vec<String>,
     mode: Mode,
     auxiliary: Vec<(Value, f32)>,
+    frozen: Vec<String>,
 }
 
 impl Graph {
@@ -160,9 +165,15 @@ impl Graph {
         Self { mode, ..Self::default() }
     }
 
-    /// What it is traced for.
+    /// What the layer being traced is traced for; a frozen one is never in training.
     pub fn mode(&self) -> Mode {
-        self.mode
+        let training = self.mode.training && !self.frozen.iter().any(|path| lies_below(&self.path(""), path));
+        Mode { training, ..self.mode }
+    }
+
+    /// From here on, layers at and below these paths are traced as for inference.
+    pub fn freeze(&mut self, paths: &[String]) {
+        self.frozen = paths.into();
     }
 
     /// Announces logits of an auxiliary classifier, whose loss counts this much in training.
@@ -302,6 +313,11 @@ impl Graph {
         });
         Ok(outputs)
     }
+}
+
+/// Whether the layer or tensor `name` is at or below `path`: `features.0.weight` is below `features`.
+pub fn lies_below(name: &str, path: &str) -> bool {
+    name.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Refuses tensors that no device could hold: no axes of zero, no overflow.

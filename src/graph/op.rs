@@ -38,7 +38,7 @@ pub enum Op {
     AdaptivePool2dBackward(AdaptivePool2dBackward),
     /// A function of each element.
     Unary(Unary),
-    /// Its gradient, from its result.
+    /// Its gradient, from its result or its operand.
     UnaryBackward(Unary),
     /// A function of two tensors' elements, with broadcasting.
     Binary(Binary),
@@ -60,6 +60,16 @@ pub enum Op {
     Softmax(Softmax),
     /// Its gradient, from its result.
     SoftmaxBackward(Softmax),
+    /// Local response normalisation.
+    ResponseNorm(ResponseNorm),
+    /// Its gradient, from its operand.
+    ResponseNormBackward(ResponseNorm),
+    /// Layer or group normalisation.
+    Norm(Norm),
+    /// Its gradient by the operand.
+    NormBackward(Norm),
+    /// Its gradients by weight and bias.
+    NormBackwardWeight(Norm),
     /// Mean cross-entropy of logits, and the number of correct predictions.
     CrossEntropy(CrossEntropy),
     /// Its gradient.
@@ -94,12 +104,13 @@ impl Epilogue {
     }
 }
 
-/// A multiplication by `activation'`, computed from the activation's result `output`.
+/// A multiplication by `activation'`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mask {
     /// The activation.
     pub activation: Unary,
-    /// Its result in the forward pass, of the shape of the node's own result.
+    /// What the derivative is computed from: the activation's result, or its operand where
+    /// [`Unary::needs_operand`]; of the shape of the node's own result.
     pub output: Value,
 }
 
@@ -135,6 +146,11 @@ impl Op {
             Self::Pad(_) => "pad",
             Self::Softmax(softmax) => softmax.name(),
             Self::SoftmaxBackward(softmax) => softmax.backward_name(),
+            Self::ResponseNorm(_) => "response_norm",
+            Self::ResponseNormBackward(_) => "response_norm_backward",
+            Self::Norm(norm) => norm.name(),
+            Self::NormBackward(norm) => norm.backward_name(),
+            Self::NormBackwardWeight(norm) => norm.backward_weight_name(),
             Self::CrossEntropy(_) => "cross_entropy",
             Self::CrossEntropyGrad(_) => "cross_entropy_grad",
             Self::BatchNorm(_) => "batch_norm",
@@ -158,6 +174,10 @@ impl Op {
             Self::Conv2d(_) | Self::MatMul(_) => (2, 3, true),
             Self::Conv2dBackwardData(_) | Self::Conv2dBackwardWeight(_) => (2, 2, true),
             Self::UnaryBackward(_) | Self::SoftmaxBackward(_) | Self::Binary(_) => (2, 2, true),
+            Self::ResponseNormBackward(_) => (2, 2, true),
+            Self::Norm(_) => (1, 3, true),
+            Self::NormBackward(_) => (4, 5, true),
+            Self::NormBackwardWeight(_) => (4, 4, true),
             Self::Pool2dBackward(back) if back.pool.average => (1, 1, true),
             Self::AdaptivePool2dBackward(back) if back.average => (1, 1, true),
             Self::Pool2dBackward(_) | Self::AdaptivePool2dBackward(_) => (2, 2, false),
@@ -207,7 +227,9 @@ impl Op {
             Self::AdaptivePool2d(pool) => pool.infer(inputs),
             Self::AdaptivePool2dBackward(back) => back.infer(inputs),
             Self::Unary(_) => elementwise::infer_unary(inputs),
-            Self::UnaryBackward(_) | Self::SoftmaxBackward(_) => elementwise::infer_same(self.name(), inputs),
+            Self::UnaryBackward(_) | Self::SoftmaxBackward(_) | Self::ResponseNormBackward(_) => {
+                elementwise::infer_same(self.name(), inputs)
+            }
             Self::Binary(binary) => binary.infer(inputs),
             Self::Broadcast(shape) => elementwise::infer_broadcast(shape, inputs),
             Self::Reduce(reduce) => reduce.infer(inputs),
@@ -217,6 +239,10 @@ impl Op {
             Self::Slice(slice) => slice.infer(inputs),
             Self::Pad(pad) => pad.infer(inputs),
             Self::Softmax(softmax) => softmax.infer(inputs),
+            Self::ResponseNorm(norm) => norm.infer(inputs),
+            Self::Norm(norm) => norm.infer(inputs),
+            Self::NormBackward(norm) => norm.infer_backward(inputs, false),
+            Self::NormBackwardWeight(norm) => norm.infer_backward(inputs, true),
             Self::CrossEntropy(loss) => loss.infer(inputs),
             Self::CrossEntropyGrad(grad) => grad.infer(inputs),
             Self::BatchNorm(norm) => norm.infer(inputs),
@@ -255,6 +281,8 @@ impl Op {
             Self::Dropout(dropout) => dropout.gradient(graph, grad),
             Self::CrossEntropy(loss) => loss.gradient(graph, node, grad, needs),
             Self::BinaryCrossEntropy(loss) => loss.gradient(graph, node, grad, needs),
+            Self::ResponseNorm(norm) => norm.gradient(graph, node, grad),
+            Self::Norm(norm) => norm.gradient(graph, node, grad, needs),
             _ => Err(Error::shape(&*node.layer, format!("{} has no gradient", self.name()))),
         }
     }
@@ -275,14 +303,15 @@ impl Op {
 
     /// Whether they can multiply it by the derivative of an activation.
     pub(crate) fn takes_mask(&self) -> bool {
-        self.takes_epilogue() && !matches!(self, Self::BatchNorm(_))
+        self.takes_epilogue() && !matches!(self, Self::BatchNorm(_) | Self::Norm(_))
     }
 
     /// Whether the kernels of this operator can apply an [`Epilogue`] to their first result.
     pub(crate) fn takes_epilogue(&self) -> bool {
         match self {
-            Self::Conv2d(_) | Self::Conv2dBackwardData(_) | Self::Pool2dBackward(_) | Self::BatchNorm(_) => true,
-            Self::AdaptivePool2dBackward(_) | Self::Slice(_) | Self::Pad(_) => true,
+            Self::Conv2d(_) | Self::Conv2dBackwardData(_) | Self::Pool2dBackward(_) => true,
+            Self::BatchNorm(_) | Self::Norm(_) => true,
+            Self::AdaptivePool2dBackward(_) | Self::ResponseNormBackward(_) | Self::Slice(_) | Self::Pad(_) => true,
             Self::MatMul(matmul) => !matmul.row_sums,
             _ => false,
         }

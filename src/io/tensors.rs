@@ -1,4 +1,6 @@
 //! Named tensors and a few strings in one file: weights, and what a run needs to go on.
+//!
+//! Written as safetensors; read from that or, with feature `pth`, from PyTorch's own files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +10,7 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
 
-use super::{header, write_atomic};
+use super::{header, pth, write_atomic};
 use crate::{Error, Result};
 
 /// A tensor in host memory, row-major.
@@ -26,16 +28,22 @@ impl std::fmt::Debug for HostTensor {
     }
 }
 
-/// A safetensors file in memory: tensors of f32, and strings.
+/// A file of weights in memory: tensors of f32, and strings.
 ///
 /// F16, BF16 and F64 become f32 when read. Tensors of other types (PyTorch's `num_batches_tracked` is I64) are known by
 /// name and refused when asked for; they are not written again.
+///
+/// Safetensors files are read and written. With feature `pth`, what `torch.save` makes of a state_dict is read too
+/// (`.pth`, `.pt`, `.bin`, of any version since 2018), nothing in it being executed. Of a checkpoint, a dictionary that
+/// holds more than the weights, the part under `state_dict`, `model_state_dict`, `model`, `net`, `network`, `module`,
+/// `params` or `weights` is taken. Prefixes that wrappers put before all names are dropped: `module.` (DataParallel) and
+/// `_orig_mod.` (torch.compile).
 #[derive(Clone, Debug, Default)]
 pub struct TensorFile {
     /// Anything that is not a tensor; numbers as decimal strings, see [`parse`](Self::parse).
     pub metadata: BTreeMap<String, String>,
     pub(super) tensors: BTreeMap<String, HostTensor>,
-    pub(super) others: BTreeMap<String, Dtype>,
+    pub(super) others: BTreeMap<String, String>,
     pub(super) path: PathBuf,
 }
 
@@ -43,6 +51,21 @@ impl TensorFile {
     /// A file without content, for [`insert`](Self::insert) and [`write`](Self::write).
     pub fn new() -> Self {
         Self { path: "(in memory)".into(), ..Self::default() }
+    }
+
+    /// Lets the tensors whose names begin with `prefix` take the place of those that are called what follows it.
+    pub(crate) fn promote(&mut self, prefix: &str) {
+        for (name, tensor) in std::mem::take(&mut self.tensors) {
+            match name.strip_prefix(prefix) {
+                // Names come in order, but the prefix may stand before or behind what it replaces.
+                Some(plain) => {
+                    self.tensors.insert(plain.into(), tensor);
+                }
+                None => {
+                    self.tensors.entry(name).or_insert(tensor);
+                }
+            }
+        }
     }
 
     /// Reads a file.
@@ -60,15 +83,18 @@ impl TensorFile {
     ///
     /// # Errors
     ///
-    /// [`Error::Format`] with offset or tensor, where the content is no safetensors file or contradicts itself.
+    /// [`Error::Format`] with offset or tensor, where the content is no file of tensors or contradicts itself.
     pub fn from_bytes(path: impl AsRef<Path>, bytes: &[u8]) -> Result<Self> {
         let path = path.as_ref();
+        if pth::is_ours(bytes) {
+            return pth::read(path, bytes);
+        }
         let header = header::parse(path, bytes)?;
         let mut file = Self { metadata: header.metadata, path: path.into(), ..Self::default() };
         for (name, TensorInfo { dtype, shape, data_offsets: (from, to) }) in header.tensors {
             match to_f32(dtype, &bytes[header.start + from..header.start + to]) {
                 Some(data) => drop(file.tensors.insert(name, HostTensor { shape, data })),
-                None => drop(file.others.insert(name, dtype)),
+                None => drop(file.others.insert(name, dtype.to_string())),
             }
         }
         Ok(file)
@@ -150,6 +176,11 @@ impl TensorFile {
         self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 
+    /// Names and types of the tensors that are there but not read, sorted by name.
+    pub fn unread(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.others.iter().map(|(name, dtype)| (name.as_str(), dtype.as_str()))
+    }
+
     /// A number, or anything else that is written as a string, from the metadata.
     ///
     /// # Errors
@@ -163,7 +194,7 @@ impl TensorFile {
 }
 
 /// Little-endian values as f32, rounded to nearest; `None` for types that a network's weights do not have.
-fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+pub(super) fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     Some(match dtype {
         Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
         Dtype::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),

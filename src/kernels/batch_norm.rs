@@ -1,12 +1,13 @@
 //! Batch normalisation on `batch_norm_moments`, `batch_norm_merge` and `batch_norm`, its gradients on `batch_norm_sums`
 //! with `reduce_splits` and `batch_norm_backward`.
 
-use super::activation::expression;
+use super::activation::with_epilogue;
 use super::reduce::add_splits;
 use super::{Dim, Kernel};
 use crate::Result;
-use crate::graph::{BatchNorm, BatchNormBackward, Node, batch_norm_extents};
+use crate::graph::{BatchNorm, BatchNormBackward, Node, Value, batch_norm_extents};
 use crate::plan::{Lowering, Operand};
+use std::ops::Range;
 
 /// Vectors that one invocation sums, and the most pieces that a channel is cut into; larger channels have longer pieces.
 const PER_PIECE: usize = 64;
@@ -22,7 +23,11 @@ struct Reading {
 
 impl Reading {
     fn new(shape: &[usize]) -> Self {
-        let [samples, channels, plane] = batch_norm_extents(shape);
+        Self::of_samples(shape, shape[0])
+    }
+
+    fn of_samples(shape: &[usize], samples: usize) -> Self {
+        let [_, channels, plane] = batch_norm_extents(shape);
         let width = if plane.is_multiple_of(4) { 4 } else { 1 };
         Self { samples, channels, plane: plane / width, width }
     }
@@ -45,17 +50,50 @@ impl Reading {
         let kernel = Kernel::new(name);
         if self.width == 1 { kernel } else { kernel.define("T", "vec4<f32>") }
     }
+}
 
-    /// A kernel that sums vectors.
-    fn summing(&self, name: &'static str) -> Kernel {
-        let kernel = self.kernel(name);
-        if self.width == 1 { kernel } else { kernel.define("total", "return (v.x + v.y) + (v.z + v.w);") }
+/// The sums over a channel: pieces of blocks of samples, the same on every adapter.
+struct Sums {
+    /// The samples of each block.
+    blocks: Vec<Range<usize>>,
+    /// What is read in blocks.
+    values: Vec<Value>,
+    /// Pieces of all blocks.
+    total: usize,
+}
+
+impl Sums {
+    fn new(ctx: &Lowering, values: &[Value]) -> Result<Self> {
+        let blocks = ctx.row_ranges(values, ctx.target.block())?;
+        let shape = ctx.shape(values[0]);
+        let total = blocks.iter().map(|block| Reading::of_samples(&shape, block.len()).pieces()).sum();
+        Ok(Self { blocks, values: values.into(), total })
     }
 
-    /// The dimensions of a kernel that sums pieces of channels, and its number of invocations.
-    fn sums(&self) -> ([Dim; 5], u64) {
-        let invocations = self.channels * self.pieces();
-        ([self.channels, self.plane, self.length(), self.pieces(), invocations].map(u), invocations as u64)
+    /// A launch of kernel `name` for each block.
+    fn launch(&self, ctx: &mut Lowering, name: &'static str, operands: &[Operand], cost: u64) -> Result<()> {
+        let mut first = 0;
+        for block in &self.blocks {
+            ctx.within(block.clone(), &self.values, |ctx| {
+                let shape = ctx.shape(self.values[0]);
+                let reading = Reading::new(&shape);
+                let mut kernel = reading.kernel(name);
+                if reading.width > 1 {
+                    kernel = kernel.define("total", "return (v.x + v.y) + (v.z + v.w);");
+                    if name == "batch_norm_moments" {
+                        kernel = kernel.define("WIDTH", format!("{:?}", reading.width as f32));
+                    }
+                }
+                let (pieces, channels) = (reading.pieces(), reading.channels);
+                let invocations = channels * pieces;
+                let dims = [channels, reading.plane, reading.length(), pieces, first, self.total, invocations].map(u);
+                let launch = ctx.launch(kernel, &dims, operands, invocations as u64)?;
+                launch.cost(cost * shape.iter().product::<usize>() as u64, format!("{shape:?}"));
+                first += pieces;
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -64,66 +102,67 @@ fn u(value: usize) -> Dim {
 }
 
 pub fn forward(ctx: &mut Lowering, node: &Node, norm: &BatchNorm) -> Result<()> {
-    let shape = ctx.shape(node.inputs[0]);
-    let reading = Reading::new(&shape);
-    let [x, weight, bias, mean, var] = [0, 1, 2, 3, 4].map(|i| Operand::Value(node.inputs[i]));
-    let [y, coefficients] = [0, 1].map(|i| Operand::Value(node.outputs[i]));
-    let elements = shape.iter().product::<usize>() as u64;
+    let channels = ctx.shape(node.inputs[0])[1];
+    let [weight, bias, mean, var] = [1, 2, 3, 4].map(|i| Operand::Value(node.inputs[i]));
+    let coefficients = Operand::Value(node.outputs[1]);
 
     let (mut pieces, mut moments) = (0, Operand::Null);
     if norm.training {
-        pieces = reading.pieces();
-        moments = ctx.temporary(8 * (reading.channels * pieces) as u64);
-        let kernel = reading.summing("batch_norm_moments").define("WIDTH", format!("{:?}", reading.width as f32));
-        let (dims, invocations) = reading.sums();
-        ctx.launch(kernel, &dims, &[x, moments], invocations)?.cost(4 * elements, format!("{shape:?}"));
+        let sums = Sums::new(ctx, &node.inputs[..1])?;
+        pieces = sums.total;
+        moments = ctx.temporary(16 * (channels * pieces) as u64);
+        sums.launch(ctx, "batch_norm_moments", &[Operand::Value(node.inputs[0]), moments], 5)?;
     }
     let momentum = if norm.training && norm.update { norm.momentum } else { 0.0 };
-    let dims = [
-        u(reading.channels),
-        u(pieces),
-        u(reading.length()),
-        Dim::F(reading.width as f32),
-        Dim::F(norm.eps),
-        Dim::F(momentum),
-    ];
+    let dims = [u(channels), u(pieces), Dim::F(norm.eps), Dim::F(momentum)];
     let operands = [moments, weight, bias, mean, var, coefficients];
-    let launch = ctx.launch(Kernel::new("batch_norm_merge"), &dims, &operands, reading.channels as u64)?;
-    launch.cost(0, format!("{} channels in {pieces} pieces", reading.channels));
+    let launch = ctx.launch(Kernel::new("batch_norm_merge"), &dims, &operands, channels as u64)?;
+    launch.cost(0, format!("{channels} channels in {pieces} pieces"));
 
-    let mut kernel = reading.kernel("batch_norm");
-    let residual = node.epilogue.add.map_or(Operand::Null, Operand::Value);
-    if residual != Operand::Null {
-        kernel = kernel.define("RESIDUAL", true);
+    let (x, y, residual) = (node.inputs[0], node.outputs[0], node.epilogue.add);
+    let values: Vec<Value> = [x, y].into_iter().chain(residual).collect();
+    for rows in ctx.row_ranges(&values, ctx.target.max_binding)? {
+        ctx.within(rows, &values, |ctx| {
+            let shape = ctx.shape(x);
+            let reading = Reading::new(&shape);
+            let mut kernel = with_epilogue(reading.kernel("batch_norm"), &node.epilogue, reading.width == 4);
+            if residual.is_some() {
+                kernel = kernel.define("RESIDUAL", true);
+            }
+            let dims = [reading.channels, reading.plane, reading.count()].map(u);
+            let residual = residual.map_or(Operand::Null, Operand::Value);
+            let operands = [Operand::Value(x), coefficients, residual, Operand::Value(y)];
+            let launch = ctx.launch(kernel, &dims, &operands, reading.count() as u64)?;
+            launch.cost(3 * shape.iter().product::<usize>() as u64, format!("{shape:?}"));
+            Ok(())
+        })?;
     }
-    if let Some(activation) = node.epilogue.activation {
-        let body = format!("let a = v; return {};", expression(activation, reading.width == 4));
-        kernel = kernel.define("activate", body);
-    }
-    let dims = [reading.channels, reading.plane, reading.count()].map(u);
-    let launch = ctx.launch(kernel, &dims, &[x, coefficients, residual, y], reading.count() as u64)?;
-    launch.cost(3 * elements, format!("{shape:?}"));
     Ok(())
 }
 
 pub fn backward(ctx: &mut Lowering, node: &Node, back: &BatchNormBackward) -> Result<()> {
-    let shape = ctx.shape(node.inputs[0]);
-    let reading = Reading::new(&shape);
-    let [dy, x, coefficients] = [0, 1, 2].map(|i| Operand::Value(node.inputs[i]));
-    let [dx, dweight, dbias] = [0, 1, 2].map(|i| Operand::Value(node.outputs[i]));
-    let elements = shape.iter().product::<usize>();
-    let results = [(dweight, reading.channels), (dbias, reading.channels)];
-    add_splits(ctx, reading.pieces(), results, |ctx, [dweight, dbias]| {
-        let (dims, invocations) = reading.sums();
-        let operands = [dy, x, coefficients, dweight, dbias];
-        let launch = ctx.launch(reading.summing("batch_norm_sums"), &dims, &operands, invocations)?;
-        launch.cost(4 * elements as u64, format!("{shape:?}"));
-        Ok(())
+    let [dy, x, dx] = [node.inputs[0], node.inputs[1], node.outputs[0]];
+    let shape = ctx.shape(x);
+    let channels = shape[1];
+    let coefficients = Operand::Value(node.inputs[2]);
+    let [dweight, dbias] = [1, 2].map(|i| Operand::Value(node.outputs[i]));
+    let sums = Sums::new(ctx, &[dy, x])?;
+    add_splits(ctx, sums.total, [(dweight, channels), (dbias, channels)], |ctx, [dweight, dbias]| {
+        let operands = [Operand::Value(dy), Operand::Value(x), coefficients, dweight, dbias];
+        sums.launch(ctx, "batch_norm_sums", &operands, 4)
     })?;
-    let share = if back.training { 1.0 / (elements / reading.channels) as f32 } else { 0.0 };
-    let dims = [u(reading.channels), u(reading.plane), u(reading.count()), Dim::F(share)];
-    let operands = [dy, x, coefficients, dweight, dbias, dx];
-    let launch = ctx.launch(reading.kernel("batch_norm_backward"), &dims, &operands, reading.count() as u64)?;
-    launch.cost(5 * elements as u64, format!("{shape:?}"));
+    let share = if back.training { (channels as f64 / shape.iter().product::<usize>() as f64) as f32 } else { 0.0 };
+    let values = [dy, x, dx];
+    for rows in ctx.row_ranges(&values, ctx.target.max_binding)? {
+        ctx.within(rows, &values, |ctx| {
+            let shape = ctx.shape(x);
+            let reading = Reading::new(&shape);
+            let dims = [u(reading.channels), u(reading.plane), u(reading.count()), Dim::F(share)];
+            let operands = [Operand::Value(dy), Operand::Value(x), coefficients, dweight, dbias, Operand::Value(dx)];
+            let launch = ctx.launch(reading.kernel("batch_norm_backward"), &dims, &operands, reading.count() as u64)?;
+            launch.cost(5 * shape.iter().product::<usize>() as u64, format!("{shape:?}"));
+            Ok(())
+        })?;
+    }
     Ok(())
 }

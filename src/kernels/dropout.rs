@@ -10,10 +10,11 @@ pub fn lower(ctx: &mut Lowering, node: &Node, dropout: &Dropout) -> Result<()> {
     let shape = ctx.shape(node.outputs[0]);
     let count: usize = shape.iter().product();
     let vectors = count.div_ceil(4);
+    // Ranges of rows begin at whole vectors.
     let [low, high] = key(dropout.seed);
     let dims = [
         Dim::U(vectors as u32),
-        Dim::U(0),
+        Dim::U((ctx.first_row() * (count / shape[0]) / 4) as u32),
         Dim::F(1.0 / (1.0 - dropout.rate)),
         Dim::U(dropout.threshold()),
         Dim::U(low),

@@ -1,7 +1,7 @@
 //! Functions of elements on `elementwise` (same shapes) and `broadcast`, which also exchanges axes, and constants on
 //! `fill`.
 
-use super::activation::{backward_expression, expression};
+use super::activation;
 use super::{Dim, Kernel};
 use crate::Result;
 use crate::graph::{Binary, MAX_RANK, Node, Permute, Unary};
@@ -38,14 +38,14 @@ pub fn copy(ctx: &mut Lowering, from: Operand, to: Operand, shape: &[usize]) -> 
 
 pub fn unary(ctx: &mut Lowering, node: &Node, function: Unary) -> Result<()> {
     let shape = ctx.shape(node.outputs[0]);
-    let body = format!("return {};", expression(function, true));
+    let body = activation::body(function, true);
     let operands = [Operand::Value(node.inputs[0]), Operand::Null];
     same_shape(ctx, body, operands, Operand::Value(node.outputs[0]), &shape, scale(function))
 }
 
 pub fn unary_backward(ctx: &mut Lowering, node: &Node, function: Unary) -> Result<()> {
     let shape = ctx.shape(node.outputs[0]);
-    let body = format!("return {};", backward_expression(function));
+    let body = activation::backward_body(function);
     let operands = [Operand::Value(node.inputs[0]), Operand::Value(node.inputs[1])];
     same_shape(ctx, body, operands, Operand::Value(node.outputs[0]), &shape, scale(function))
 }

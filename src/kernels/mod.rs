@@ -15,16 +15,19 @@ mod fold;
 mod gather;
 mod loss;
 mod matmul;
+mod norm;
 mod pad;
 mod pool;
 mod reduce;
+mod response;
 mod softmax;
 mod update;
+mod windows;
 
 pub use assemble::assemble;
 pub(crate) use elementwise::copy;
 pub(crate) use loss::record as lower_record;
-pub(crate) use update::lower as lower_update;
+pub(crate) use update::{accumulate as lower_accumulation, lower as lower_update};
 
 use crate::Result;
 use crate::graph::{Node, Op};
@@ -79,6 +82,7 @@ const LIGHT: u64 = 1 << 27;
 
 /// Names and texts of all shaders.
 pub const SOURCES: &[(&str, &str)] = &[
+    ("accumulate", include_str!("../../shaders/accumulate.wgsl")),
     ("adam", include_str!("../../shaders/adam.wgsl")),
     ("adaptive_pool", include_str!("../../shaders/adaptive_pool.wgsl")),
     ("adaptive_pool_backward", include_str!("../../shaders/adaptive_pool_backward.wgsl")),
@@ -91,6 +95,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("batch_norm_sums", include_str!("../../shaders/batch_norm_sums.wgsl")),
     ("bce", include_str!("../../shaders/bce.wgsl")),
     ("broadcast", include_str!("../../shaders/broadcast.wgsl")),
+    ("clip_norm", include_str!("../../shaders/clip_norm.wgsl")),
     ("conv", include_str!("../../shaders/conv.wgsl")),
     ("conv_lanes", include_str!("../../shaders/conv_lanes.wgsl")),
     ("conv_pack", include_str!("../../shaders/conv_pack.wgsl")),
@@ -108,10 +113,18 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("max_pool", include_str!("../../shaders/max_pool.wgsl")),
     ("max_pool_backward", include_str!("../../shaders/max_pool_backward.wgsl")),
     ("max_pool_windows", include_str!("../../shaders/max_pool_windows.wgsl")),
+    ("norm", include_str!("../../shaders/norm.wgsl")),
+    ("norm_backward", include_str!("../../shaders/norm_backward.wgsl")),
+    ("norm_stats", include_str!("../../shaders/norm_stats.wgsl")),
+    ("norm_sums", include_str!("../../shaders/norm_sums.wgsl")),
+    ("norm_squares", include_str!("../../shaders/norm_squares.wgsl")),
     ("record", include_str!("../../shaders/record.wgsl")),
     ("pad", include_str!("../../shaders/pad.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("reduce_splits", include_str!("../../shaders/reduce_splits.wgsl")),
+    ("response_norm", include_str!("../../shaders/response_norm.wgsl")),
+    ("response_norm_backward", include_str!("../../shaders/response_norm_backward.wgsl")),
+    ("rmsprop", include_str!("../../shaders/rmsprop.wgsl")),
     ("sgd", include_str!("../../shaders/sgd.wgsl")),
     ("softmax", include_str!("../../shaders/softmax.wgsl")),
     ("softmax_backward", include_str!("../../shaders/softmax_backward.wgsl")),
@@ -124,6 +137,10 @@ pub fn source(name: &str) -> &'static str {
 
 /// Appends the launches that compute `node`.
 pub(crate) fn lower(ctx: &mut Lowering, node: &Node) -> Result<()> {
+    windows::lower(ctx, node, lower_rows)
+}
+
+fn lower_rows(ctx: &mut Lowering, node: &Node) -> Result<()> {
     match &node.op {
         Op::Input | Op::Parameter(_) | Op::Buffer(_) | Op::Reshape(_) => Ok(()),
         Op::Constant { value, .. } => elementwise::fill(ctx, node, *value),
@@ -154,5 +171,10 @@ pub(crate) fn lower(ctx: &mut Lowering, node: &Node) -> Result<()> {
         Op::CrossEntropyGrad(grad) => loss::cross_entropy_grad(ctx, node, grad),
         Op::BinaryCrossEntropy(op) => loss::bce(ctx, node, op),
         Op::BinaryCrossEntropyGrad(grad) => loss::bce_grad(ctx, node, &grad.0),
+        Op::ResponseNorm(norm) => response::forward(ctx, node, norm),
+        Op::ResponseNormBackward(norm) => response::backward(ctx, node, norm),
+        Op::Norm(op) => norm::forward(ctx, node, op),
+        Op::NormBackward(op) => norm::backward(ctx, node, op),
+        Op::NormBackwardWeight(op) => norm::backward_weight(ctx, node, op),
     }
 }

@@ -3,7 +3,7 @@
 use super::activation::with_mask;
 use super::{Dim, Kernel};
 use crate::Result;
-use crate::graph::{Concat, Node, Pad, Slice, around};
+use crate::graph::{Concat, Epilogue, Node, Pad, Slice, around};
 use crate::plan::{Lowering, Operand};
 
 /// Planes of `x` and their places in the result.
@@ -45,7 +45,7 @@ impl Copy {
     }
 }
 
-fn launch(ctx: &mut Lowering, node: &Node, x: Operand, copy: Copy, note: String) -> Result<()> {
+fn launch(ctx: &mut Lowering, epilogue: &Epilogue, x: Operand, y: Operand, copy: Copy, note: String) -> Result<()> {
     let (copy, vector) = copy.flattened().vectors();
     let count = copy.planes * copy.to[0] * copy.to[1];
     let sizes = [copy.from[0], copy.from[1], copy.to[0], copy.to[1]].map(|size| Dim::I(size as i32));
@@ -53,13 +53,41 @@ fn launch(ctx: &mut Lowering, node: &Node, x: Operand, copy: Copy, note: String)
     dims.extend(copy.shift.map(|shift| Dim::I(shift as i32)));
     dims.extend([copy.first, copy.stride, count].map(|size| Dim::I(size as i32)));
     dims.push(Dim::F(copy.value));
-    let mut kernel = with_mask(Kernel::new("pad"), &node.epilogue, vector);
+    let mut kernel = with_mask(Kernel::new("pad"), epilogue, vector);
     if vector {
         kernel = kernel.define("Element", "vec4<f32>");
     }
-    let mask = node.epilogue.mask.as_ref().map_or(Operand::Null, |mask| Operand::Value(mask.output));
-    ctx.launch(kernel, &dims, &[x, mask, Operand::Value(node.outputs[0])], count as u64)?.cost(0, note);
+    let mask = epilogue.mask.as_ref().map_or(Operand::Null, |mask| Operand::Value(mask.output));
+    ctx.launch(kernel, &dims, &[x, mask, y], count as u64)?.cost(0, note);
     Ok(())
+}
+
+/// Columns `first..first + count` of a matrix `[rows, width]`, as a matrix of their own.
+pub fn take_columns(
+    ctx: &mut Lowering,
+    x: Operand,
+    [rows, width]: [usize; 2],
+    first: usize,
+    count: usize,
+) -> Result<Operand> {
+    let y = ctx.temporary(4 * (rows * count) as u64);
+    let (from, to, shift) = ([1, width], [1, count], [0, -(first as isize)]);
+    let copy = Copy { planes: rows, from, to, shift, first: 0, stride: count, value: 0.0 };
+    launch(ctx, &Epilogue::default(), x, y, copy, format!("columns {first} to {} of {width}", first + count))?;
+    Ok(y)
+}
+
+/// Puts `x [rows, count]` into columns `first..first + count` of `y [rows, width]`.
+pub fn put_columns(
+    ctx: &mut Lowering,
+    x: Operand,
+    y: Operand,
+    [rows, width]: [usize; 2],
+    first: usize,
+    count: usize,
+) -> Result<()> {
+    let copy = Copy { planes: rows, from: [1, count], to: [1, count], shift: [0; 2], first, stride: width, value: 0.0 };
+    launch(ctx, &Epilogue::default(), x, y, copy, format!("columns {first} to {} of {width}", first + count))
 }
 
 /// Each operand goes to its range of the result, in a launch of its own.
@@ -72,7 +100,8 @@ pub fn concat(ctx: &mut Lowering, node: &Node, concat: &Concat) -> Result<()> {
         let from = ctx.shape(input);
         let run = from[concat.axis] * inner;
         let copy = Copy { planes, from: [1, run], to: [1, run], shift: [0; 2], first, stride, value: 0.0 };
-        launch(ctx, node, Operand::Value(input), copy, format!("{from:?} into {shape:?}"))?;
+        let [x, y] = [input, node.outputs[0]].map(Operand::Value);
+        launch(ctx, &node.epilogue, x, y, copy, format!("{from:?} into {shape:?}"))?;
         first += run;
     }
     Ok(())
@@ -96,5 +125,6 @@ fn cropped(ctx: &mut Lowering, node: &Node, planes: usize, from: [usize; 2], to:
     let note = format!("{:?} -> {:?}", ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0]));
     let shift = [pad.rows[0], pad.columns[0]];
     let copy = Copy { planes, from, to, shift, first: 0, stride: to[0] * to[1], value: pad.value };
-    launch(ctx, node, Operand::Value(node.inputs[0]), copy, note)
+    let [x, y] = [node.inputs[0], node.outputs[0]].map(Operand::Value);
+    launch(ctx, &node.epilogue, x, y, copy, note)
 }

@@ -6,7 +6,13 @@ use crate::graph::{Node, Reduce};
 use crate::plan::{Lowering, Operand};
 
 /// The longest chain of additions that one invocation makes.
-const PIECE: usize = 1024;
+pub const PIECE: usize = 1024;
+
+/// Into how many pieces `results` sums of `length` terms are cut: none longer than [`PIECE`], and enough of them to keep
+/// the adapter busy.
+pub fn pieces(ctx: &Lowering, results: usize, length: usize) -> usize {
+    (ctx.target.busy() as usize).div_ceil(results).min(length.div_ceil(64)).max(length.div_ceil(PIECE))
+}
 
 /// Sums runs of adjacent axes one after the other, the innermost run first.
 pub fn lower(ctx: &mut Lowering, node: &Node, reduce: &Reduce) -> Result<()> {
@@ -46,9 +52,7 @@ pub fn lower(ctx: &mut Lowering, node: &Node, reduce: &Reduce) -> Result<()> {
 /// `y[outer, inner] = scale * sum over the middle axis of x[outer, length, inner]`.
 pub fn sum(ctx: &mut Lowering, x: Operand, y: Operand, [outer, length, inner]: [usize; 3], scale: f32) -> Result<()> {
     let results = outer * inner;
-    // Pieces also spread a long sum over the adapter.
-    let wanted = (ctx.target.busy() as usize).div_ceil(results).min(length.div_ceil(64)).max(length.div_ceil(PIECE));
-    let per_part = length.div_ceil(wanted.min(PIECE));
+    let per_part = length.div_ceil(pieces(ctx, results, length).min(PIECE));
     let parts = length.div_ceil(per_part);
     let invocations = (results * parts) as u64;
     let dims = |scale| {

@@ -9,7 +9,9 @@ pub mod models;
 mod summary;
 
 pub use layers::{
-    AvgPool2d, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Relu, Sequential, Sigmoid, Tanh,
+    AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, BatchNorm2d, Branches, Conv2d, Dropout, Flatten, Gelu, GeluTanh,
+    GlobalAvgPool, GroupNorm, HardSwish, Identity, LayerNorm, LeakyRelu, Linear, LocalResponseNorm, MaxPool2d, Pair,
+    Relu, Relu6, Sequential, Sigmoid, Silu, Tanh, ZeroPad2d,
 };
 pub use model::{Inputs, Model, Network};
 pub use summary::{Summary, SummaryRow};

@@ -217,6 +217,6 @@ fn fuse_epilogues(program: &mut Program) {
 
 /// Kernels know activations, not scales; pooling gradients and copies have no use for a forward activation.
 fn fits_forward(op: &Op, activation: Unary) -> bool {
-    let gradient = matches!(op, Op::Pool2dBackward(_) | Op::AdaptivePool2dBackward(_));
+    let gradient = matches!(op, Op::Pool2dBackward(_) | Op::AdaptivePool2dBackward(_) | Op::ResponseNormBackward(_));
     !matches!(activation, Unary::Scale(_)) && !gradient && !matches!(op, Op::Slice(_) | Op::Pad(_))
 }

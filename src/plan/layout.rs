@@ -1,7 +1,7 @@
 //! Where the tensors that outlive a step lie in their arenas.
 
 use super::{ALIGNMENT, Arena, Region, Role, Target, aligned};
-use crate::graph::{Graph, Value};
+use crate::graph::{Graph, Value, lies_below};
 use crate::{Error, Result};
 
 /// How a tensor that outlives a step is treated.
@@ -27,10 +27,7 @@ pub struct Groups {
 impl Groups {
     /// Whether the parameter of this name is frozen.
     pub fn is_frozen(&self, name: &str) -> bool {
-        let below = |path: &String| {
-            name.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        self.frozen.iter().any(below)
+        self.frozen.iter().any(|path| lies_below(name, path))
     }
 
     /// The group of a parameter.

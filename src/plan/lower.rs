@@ -2,10 +2,11 @@
 //!
 //! A launch is a dispatch whose operands are still values and temporaries; placement turns them into buffer ranges.
 
-use super::{Stretch, Target};
+use super::{ALIGNMENT, Stretch, Target};
 use crate::graph::{Graph, Node, Shape, Value};
 use crate::kernels::{self, Dim, Kernel};
 use crate::{Error, Result};
+use std::ops::Range;
 
 /// What a binding of a launch refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,8 +34,12 @@ pub enum Arena {
     Parameters,
     /// Their gradients.
     Gradients,
+    /// Sums of the gradients of several batches.
+    Accumulated,
     /// State of the optimizer, counted from 0.
     State(usize),
+    /// Exponential moving averages of the parameters.
+    Average,
 }
 
 /// A dispatch before placement.
@@ -67,11 +72,18 @@ pub struct Lowering<'a> {
     /// Loss and hits that are to be recorded, until a kernel does it.
     pub(super) record: Option<(Value, Value)>,
     layer: String,
+    window: Option<Window>,
+}
+
+/// Rows of some values, to which lowering is confined.
+struct Window {
+    rows: Range<usize>,
+    values: Vec<Value>,
 }
 
 impl<'a> Lowering<'a> {
     pub(super) fn new(graph: &'a Graph, target: &'a Target) -> Self {
-        Self { graph, target, launches: vec![], temporaries: vec![], record: None, layer: String::new() }
+        Self { graph, target, launches: vec![], temporaries: vec![], record: None, layer: String::new(), window: None }
     }
 
     /// Appends the launches of `node`.
@@ -89,9 +101,62 @@ impl<'a> Lowering<'a> {
         here
     }
 
-    /// The extents of a value.
+    /// The extents of a value, as far as the rows at hand go.
     pub fn shape(&self, value: Value) -> Shape {
-        self.graph.shape(value).into()
+        let mut shape: Shape = self.graph.shape(value).into();
+        if let Some(window) = self.window.as_ref().filter(|window| window.values.contains(&value)) {
+            shape[0] = window.rows.len();
+        }
+        shape
+    }
+
+    /// The first of the rows at hand.
+    pub fn first_row(&self) -> usize {
+        self.window.as_ref().map_or(0, |window| window.rows.start)
+    }
+
+    /// Lowers what `body` does for these rows of these values alone.
+    pub fn within<T>(
+        &mut self,
+        rows: Range<usize>,
+        values: &[Value],
+        body: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        self.window = Some(Window { rows, values: values.into() });
+        let result = body(self);
+        self.window = None;
+        result
+    }
+
+    /// Ranges of rows in which none of `values`, all with as many rows, takes more than `most` bytes; a single one if none
+    /// does as a whole. Ranges begin where bindings may begin.
+    pub fn row_ranges(&self, values: &[Value], most: u64) -> Result<Vec<Range<usize>>> {
+        let rows = values.iter().map(|&value| self.graph.shape(value)[0]).max().unwrap_or(1);
+        let bytes = |value: &Value| self.graph.info(*value).bytes();
+        let largest = values.iter().map(bytes).max().unwrap_or(0);
+        if largest <= most {
+            return Ok(std::iter::once(0..rows).collect());
+        }
+        let fitting = most / largest.div_ceil(rows as u64);
+        let step = values.iter().map(|value| ALIGNMENT >> (bytes(value) / rows as u64).trailing_zeros().min(8)).max();
+        let step = step.unwrap_or(1);
+        let count = (fitting / step * step) as usize;
+        if count == 0 {
+            return Err(Error::Limit {
+                what: format!("{}: {step} samples of the largest tensor", self.layer),
+                need: largest.div_ceil(rows as u64) * step,
+                have: most,
+                hint: "use smaller images, or an adapter that binds larger ranges (wgrad devices)".into(),
+            });
+        }
+        Ok((0..rows).step_by(count).map(|first| first..rows.min(first + count)).collect())
+    }
+
+    /// How many rows of a value fit into a binding, if not all of them do; see [`Target::rows_per_binding`].
+    pub fn rows_per_binding(&self, value: Value) -> Option<usize> {
+        let info = self.graph.info(value);
+        let rows = info.shape.first().copied().unwrap_or(1);
+        self.target.rows_per_binding(rows, info.bytes() / rows as u64).filter(|&per_part| per_part < rows)
     }
 
     /// Scratch memory of `bytes`, alive from its first to its last launch.
@@ -129,10 +194,17 @@ impl<'a> Lowering<'a> {
                 hint: "use a smaller batch".into(),
             });
         }
+        let confined = |&operand: &Operand| match (operand, &self.window) {
+            (Operand::Value(value), Some(window)) if window.values.contains(&value) => {
+                Operand::Rows(value, window.rows.start, window.rows.len())
+            }
+            _ => operand,
+        };
+        let operands = operands.iter().map(confined).collect();
         self.launches.push(Launch {
             kernel,
             dims: dims.into(),
-            operands: operands.into(),
+            operands,
             workgroups: [groups.div_ceil(rows) as u32, rows as u32, 1],
             flops: 0,
             layer: self.layer.clone(),

@@ -18,7 +18,7 @@ mod target;
 pub use fuse::fuse;
 pub use layout::{Group, Groups, ParameterLayout, ParameterPlace, Stretch};
 pub use lower::{Arena, Launch, Lowering, Operand};
-pub use program::{Program, Record};
+pub use program::{Program, Record, Update};
 pub use target::{Class, Target};
 
 use crate::graph::Value;
@@ -90,6 +90,8 @@ pub struct Plan {
     pub name: String,
     /// In the order in which they run.
     pub dispatches: Vec<Dispatch>,
+    /// The first dispatch of the update that ends a step, or the number of dispatches.
+    pub update: usize,
     /// Bytes of every buffer that it needs.
     pub buffers: BTreeMap<Role, u64>,
     /// The content of [`Role::Dimensions`].
@@ -118,8 +120,12 @@ impl Plan {
         let roots = program.roots();
         let mut placement = Placement::new(&program, &layout, &roots);
         placement.collect_gradients(&mut ctx)?;
-        if let Some(optimizer) = &program.optimizer {
-            crate::kernels::lower_update(&mut ctx, optimizer, &layout.stretches(target.max_binding))?;
+        if program.update.is_some_and(|update| update.accumulate) {
+            crate::kernels::lower_accumulation(&mut ctx, &layout.stretches(target.max_binding))?;
+        }
+        let update = ctx.launches.len();
+        if let Some(update) = &program.update {
+            crate::kernels::lower_update(&mut ctx, update, &layout)?;
         }
         let mut buffers = program.buffers(&layout);
         let (launches, temporaries) = (std::mem::take(&mut ctx.launches), std::mem::take(&mut ctx.temporaries));
@@ -141,7 +147,16 @@ impl Plan {
             return Err(Error::Limit { what: role.to_string(), need: *need, have: target.max_buffer, hint });
         }
         let regions = placement.kept(&program)?;
-        Ok(Self { name: program.name.clone(), dispatches, buffers, dims, regions, parameters: layout, lower_bound })
+        Ok(Self {
+            name: program.name.clone(),
+            dispatches,
+            update,
+            buffers,
+            dims,
+            regions,
+            parameters: layout,
+            lower_bound,
+        })
     }
 
     /// Bytes of all its buffers.

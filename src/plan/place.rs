@@ -32,7 +32,8 @@ impl<'a> Placement<'a> {
     pub fn new(program: &'a Program, layout: &'a ParameterLayout, roots: &'a [Value]) -> Self {
         let mut fixed = HashMap::new();
         for place in layout.iter() {
-            fixed.insert(place.value, place.regions(Arena::Parameters));
+            let arena = if place.group == Group::Kept { Arena::Parameters } else { program.weights };
+            fixed.insert(place.value, place.regions(arena));
         }
         for (name, value) in program.graph.inputs() {
             let size = program.graph.info(value).bytes().next_multiple_of(4);
@@ -81,10 +82,9 @@ impl<'a> Placement<'a> {
     ) -> Result<u64> {
         let lives = self.lives(launches, temporaries);
         let lower_bound = lower_bound(&lives, launches.len());
-        let most = target.max_buffer.min(target.max_binding);
-        if let Some(life) = lives.iter().find(|life| life.bytes > most) {
+        if let Some(life) = lives.iter().find(|life| life.bytes > target.max_buffer) {
             let (what, hint) = (self.describe(life, launches), "use a smaller --batch-size".into());
-            return Err(Error::Limit { what, need: life.bytes, have: most, hint });
+            return Err(Error::Limit { what, need: life.bytes, have: target.max_buffer, hint });
         }
         for (life, (piece, offset)) in lives.iter().zip(pack(&lives, lower_bound, target.max_buffer)) {
             let role = Role::Activations(piece);

@@ -9,6 +9,8 @@ impl fmt::Display for Role {
         match self {
             Self::Arena(Arena::Parameters, index) => write!(f, "parameters{}", piece(index)),
             Self::Arena(Arena::Gradients, index) => write!(f, "gradients{}", piece(index)),
+            Self::Arena(Arena::Accumulated, index) => write!(f, "accumulated gradients{}", piece(index)),
+            Self::Arena(Arena::Average, index) => write!(f, "averages{}", piece(index)),
             Self::Arena(Arena::State(state), index) => write!(f, "optimizer state {state}{}", piece(index)),
             Self::Activations(index) => write!(f, "activations{}", piece(index)),
             Self::Input(name) => write!(f, "input {name}"),

@@ -1,7 +1,7 @@
 //! What a plan is made from: a graph, and which of its values matter.
 
 use super::{Arena, Groups, ParameterLayout, RECORD_BYTES, Role, SLOTS, STEP_BYTES, aligned};
-use crate::graph::{DType, Graph, Optimizer, Value};
+use crate::graph::{Clip, DType, Graph, Optimizer, Value};
 use std::collections::BTreeMap;
 
 /// Whether a program writes its loss into the ring of records.
@@ -28,6 +28,33 @@ impl Record {
     }
 }
 
+/// What ends a step: how gradients change parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Update {
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// The limit on gradients.
+    pub clip: Option<Clip>,
+    /// Whether a step's gradients are joined from several batches. Then the gradients of each batch are added up, and
+    /// the dispatches from [`Plan::update`](super::Plan::update) on run only with the last one.
+    pub accumulate: bool,
+    /// Whether exponential moving averages of the parameters are kept.
+    pub average: bool,
+}
+
+impl Update {
+    /// The arena of a whole step's gradients.
+    pub fn gradients(&self) -> Arena {
+        if self.accumulate { Arena::Accumulated } else { Arena::Gradients }
+    }
+}
+
+impl From<Optimizer> for Update {
+    fn from(optimizer: Optimizer) -> Self {
+        Self { optimizer, clip: None, accumulate: false, average: false }
+    }
+}
+
 /// A graph and what is wanted of it.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -41,8 +68,10 @@ pub struct Program {
     pub gradients: Vec<(Value, Value)>,
     /// How parameters are treated; programs that share memory must agree.
     pub groups: Groups,
-    /// The update that ends a step.
-    pub optimizer: Option<Optimizer>,
+    /// What ends a step.
+    pub update: Option<Update>,
+    /// The arena that trained parameters are read from: the parameters', or that of their averages.
+    pub weights: Arena,
     /// Whether losses are recorded.
     pub record: Record,
 }
@@ -52,7 +81,8 @@ impl Program {
     pub fn new(name: &str, graph: Graph, outputs: &[Value]) -> Self {
         let outputs = outputs.into();
         let (gradients, groups) = (vec![], Groups::default());
-        Self { name: name.into(), graph, outputs, gradients, groups, optimizer: None, record: Record::None }
+        let (update, weights, record) = (None, Arena::Parameters, Record::None);
+        Self { name: name.into(), graph, outputs, gradients, groups, update, weights, record }
     }
 
     /// For each value the one whose memory it shares: views share that of what they view, and what an operator updates in
@@ -78,8 +108,12 @@ impl Program {
         if !self.gradients.is_empty() {
             arenas.push(Arena::Gradients);
         }
-        let states = self.optimizer.map_or(0, |optimizer| optimizer.states());
-        arenas.extend((0..states).map(Arena::State));
+        if let Some(update) = &self.update {
+            arenas.extend((0..update.optimizer.states()).map(Arena::State));
+            arenas.extend(update.accumulate.then_some(Arena::Accumulated));
+            arenas.extend(update.average.then_some(Arena::Average));
+        }
+        arenas.push(self.weights);
         for arena in arenas {
             buffers.extend(layout.buffers(arena).map(|(piece, bytes)| (Role::Arena(arena, piece), bytes)));
         }

@@ -63,6 +63,12 @@ impl Target {
         }
     }
 
+    /// Bytes of a tensor of which operators that sum over samples take care at a time. Less than what any adapter can bind,
+    /// so that blocks, and with them the order of additions, are the same everywhere.
+    pub(crate) fn block(&self) -> u64 {
+        self.max_binding.min(32 << 20)
+    }
+
     /// How many invocations keep the processor busy.
     pub(crate) fn busy(&self) -> u64 {
         match self.class {

@@ -3,7 +3,10 @@
 
 use super::cases::Case;
 use super::*;
-use crate::graph::{Binary, Conv2d, CrossEntropyOptions, DType, MatMul, Pad, Pool2d, Unary, broadcast_shapes};
+use crate::graph::{
+    Binary, Conv2d, CrossEntropyOptions, DType, MatMul, Norm, NormOver, Pad, Pool2d, ResponseNorm, Unary,
+    broadcast_shapes,
+};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -55,11 +58,6 @@ fn check_at(
     }
 }
 
-/// Away from the kink of relu.
-fn apart_from_zero(array: &mut Array) {
-    array.data.iter_mut().for_each(|x| *x += 0.01 * x.signum());
-}
-
 /// In the same order, but no two equal or close.
 fn distinct(array: &mut Array) {
     let mut order: Vec<usize> = (0..array.data.len()).collect();
@@ -82,7 +80,19 @@ fn axis(dilations: usize) -> impl Strategy<Value = [usize; 5]> {
 }
 
 fn unary() -> impl Strategy<Value = Unary> {
-    prop::sample::select(vec![Unary::Relu, Unary::Tanh, Unary::Sigmoid, Unary::Scale(-1.25)])
+    prop::sample::select(vec![
+        Unary::Relu,
+        Unary::Tanh,
+        Unary::Sigmoid,
+        Unary::Scale(-1.25),
+        Unary::LeakyRelu(0.25),
+        Unary::LeakyRelu(-0.5),
+        Unary::Relu6,
+        Unary::Gelu,
+        Unary::GeluTanh,
+        Unary::Silu,
+        Unary::HardSwish,
+    ])
 }
 
 proptest! {
@@ -121,7 +131,9 @@ proptest! {
 
     #[test]
     fn unary_functions(shape in prop::collection::vec(1_usize..4, 0..4), f in unary()) {
-        check_at(&[&shape], apart_from_zero, |g, x| g.unary(x[0], f));
+        // Over both ends of relu6 and hardswish, and away from the kink at 0.
+        let spread = |array: &mut Array| array.data.iter_mut().for_each(|x| *x = 7.0 * *x + 0.01 * x.signum());
+        check_at(&[&shape], spread, |g, x| g.unary(x[0], f));
     }
 
     #[test]
@@ -150,6 +162,22 @@ proptest! {
     fn softmaxes(shape in prop::collection::vec(1_usize..5, 1..4), axis in 0_usize..3, log: bool) {
         let axis = axis % shape.len();
         check(&[&shape], |g, x| if log { g.log_softmax(x[0], axis) } else { g.softmax(x[0], axis) });
+    }
+
+    #[test]
+    fn response_norms(shape in prop::collection::vec(1_usize..5, 2..4), size in 1_usize..7, beta in 0.3_f32..2.0, k in 0.5_f32..2.0) {
+        check(&[&shape], |g, x| g.response_norm(x[0], ResponseNorm { size, alpha: 1.5, beta, k }));
+    }
+
+    #[test]
+    fn norms(shape in prop::collection::vec(1_usize..5, 1..4), last in 0_usize..3, group in 1_usize..4, weights in 0_usize..3) {
+        let layer = Norm { over: NormOver::LastAxes(last % shape.len() + 1), eps: 0.1 };
+        let mut grouped = shape.clone();
+        grouped.insert(1, 2 * group);
+        for (norm, x) in [(layer, shape), (Norm { over: NormOver::Groups(group), eps: 0.1 }, grouped)] {
+            let w = norm.weight_shape(&x);
+            check(&[&x[..], &w, &w][..weights + 1], |g, x| Ok(g.add_node(Op::Norm(norm), x)?[0]));
+        }
     }
 
     #[test]

@@ -18,9 +18,11 @@ mod layout;
 mod length;
 mod loss;
 mod matmul;
+mod norm;
 pub mod philox;
 mod pool;
 mod reduce;
+mod response;
 mod softmax;
 
 #[cfg(test)]
@@ -31,6 +33,8 @@ mod evaluate_tests;
 mod gradient_tests;
 
 pub use array::Array;
+#[cfg(test)]
+pub(crate) use elementwise::erf;
 pub use feeds::feeds;
 pub use length::reduction_length;
 
@@ -138,6 +142,11 @@ fn apply(op: &Op, inputs: &[&Array], shape: &[usize]) -> Yields<Vec<Array>> {
         (Op::CrossEntropyGrad(op), [inputs @ .., grad]) => one(loss::cross_entropy_grad(&op.0, inputs, grad.data[0])?),
         (Op::BinaryCrossEntropy(op), inputs) => loss::bce(op, inputs),
         (Op::BinaryCrossEntropyGrad(_), [inputs @ .., grad]) => one(loss::bce_grad(inputs, grad.data[0])?),
+        (Op::ResponseNorm(op), [x]) => one(response::forward(op, x)),
+        (Op::ResponseNormBackward(op), [dy, x]) => one(response::backward(op, dy, x)),
+        (Op::Norm(op), _) => norm::forward(op, inputs),
+        (Op::NormBackward(op), _) => one(norm::backward(op, inputs)?),
+        (Op::NormBackwardWeight(op), _) => norm::backward_weight(op, inputs),
         _ => Err(format!("{} does not take {} operands", op.name(), inputs.len())),
     }
 }

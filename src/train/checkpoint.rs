@@ -10,6 +10,9 @@ use std::path::Path;
 /// The prefix of optimizer state.
 pub(super) const STATE: &str = "optimizer.";
 
+/// The state that holds averages of the weights.
+pub(super) const AVERAGE: &str = "average";
+
 /// The state of a run after a step.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
@@ -50,11 +53,13 @@ impl Checkpoint {
         self.to_file().write(path)
     }
 
-    /// The weights alone.
+    /// The weights alone: their averages, where the run keeps averages.
     pub fn weights(&self) -> Result<TensorFile> {
+        let mut state = self.tensors.clone();
+        state.promote(&format!("{STATE}{AVERAGE}."));
         let mut weights = TensorFile::new();
-        weights.metadata = self.tensors.metadata.clone();
-        for (name, tensor) in self.tensors.iter().filter(|(name, _)| !name.starts_with(STATE)) {
+        weights.metadata = state.metadata.clone();
+        for (name, tensor) in state.iter().filter(|(name, _)| !name.starts_with(STATE)) {
             weights.insert(name, tensor.clone())?;
         }
         Ok(weights)
@@ -74,7 +79,7 @@ pub struct Weights {
     pub mean: Vec<f32>,
     /// Their standard deviations.
     pub std: Vec<f32>,
-    /// The tensors.
+    /// The weights, averaged ones where the run kept averages.
     pub tensors: TensorFile,
 }
 
@@ -95,29 +100,39 @@ pub(super) fn describe(file: &mut TensorFile, model: &Model, input: [usize; 3], 
 
 /// Reads weights that a run saved (`best.safetensors`, `checkpoint.safetensors`).
 pub fn read_weights(path: &Path) -> Result<Weights> {
-    let tensors = TensorFile::read(path)?;
-    let entry = |key: &str| -> Result<&str> {
-        let missing = || {
-            Error::format(
-                path,
-                format!("the metadata has no {key:?}: these weights were not saved by wgrad; say --model and --data"),
-            )
+    Weights::new(path, TensorFile::read(path)?)
+}
+
+impl Weights {
+    /// Takes what the metadata of `tensors`, the content of `path`, say.
+    pub(crate) fn new(path: &Path, mut tensors: TensorFile) -> Result<Self> {
+        tensors.promote(&format!("{STATE}{AVERAGE}."));
+        let entry = |key: &str| -> Result<&str> {
+            let missing = || {
+                Error::format(
+                    path,
+                    format!(
+                        "the metadata has no {key:?}: these weights were not saved by wgrad; say --model and --data"
+                    ),
+                )
+            };
+            tensors.metadata.get(key).map(String::as_str).ok_or_else(missing)
         };
-        tensors.metadata.get(key).map(String::as_str).ok_or_else(missing)
-    };
-    let wrong = |key: &str, value: &str| {
-        Error::format(path, format!("the metadata's {key} is {value:?}, which cannot be read"))
-    };
-    let numbers = |key: &str| -> Result<Vec<f32>> {
-        let value = entry(key)?;
-        value.split(',').map(|number| number.parse().map_err(|_| wrong(key, value))).collect()
-    };
-    let extents: Vec<usize> = entry("input")?.split('x').filter_map(|extent| extent.parse().ok()).collect();
-    let input = extents.try_into().map_err(|_| wrong("input", entry("input").unwrap_or_default()))?;
-    let classes = entry("classes")?;
-    let classes = serde_json::from_str(classes).map_err(|_| wrong("classes", classes))?;
-    let (mean, std) = (numbers("mean")?, numbers("std")?);
-    Ok(Weights { model: entry("model")?.into(), input, classes, mean, std, tensors })
+        let wrong = |key: &str, value: &str| {
+            Error::format(path, format!("the metadata's {key} is {value:?}, which cannot be read"))
+        };
+        let numbers = |key: &str| -> Result<Vec<f32>> {
+            let value = entry(key)?;
+            value.split(',').map(|number| number.parse().map_err(|_| wrong(key, value))).collect()
+        };
+        let extents: Vec<usize> = entry("input")?.split('x').filter_map(|extent| extent.parse().ok()).collect();
+        let input = extents.try_into().map_err(|_| wrong("input", entry("input").unwrap_or_default()))?;
+        let classes = entry("classes")?;
+        let classes = serde_json::from_str(classes).map_err(|_| wrong("classes", classes))?;
+        let (mean, std) = (numbers("mean")?, numbers("std")?);
+        let model = entry("model")?.into();
+        Ok(Self { model, input, classes, mean, std, tensors })
+    }
 }
 
 /// Puts named numbers into `file`.

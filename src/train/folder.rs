@@ -7,7 +7,7 @@
 
 mod config;
 mod metrics;
-mod rows;
+pub(crate) mod rows;
 
 pub use config::Config;
 pub(crate) use rows::Row;

@@ -9,8 +9,9 @@
 
 mod checkpoint;
 #[cfg(feature = "reports")]
-mod folder;
+pub(crate) mod folder;
 mod initial;
+mod objective;
 mod observer;
 mod optimizers;
 mod order;
@@ -26,8 +27,9 @@ pub use checkpoint::{Checkpoint, Weights, read_weights};
 #[cfg(feature = "reports")]
 pub use folder::{Config, RunFolder};
 pub use initial::initial_state;
+pub use objective::ClassWeights;
 pub use observer::{EvalMetrics, Observer, Start, StepMetrics};
-pub use optimizers::{Adam, AdamW, Sgd};
+pub use optimizers::{Adam, AdamW, RmsProp, Sgd};
 pub use order::epoch_order;
 pub use report::Report;
 pub use schedule::Schedule;

@@ -2,6 +2,7 @@
 
 use super::Checkpoint;
 use crate::Result;
+use crate::io::Loaded;
 use crate::plan::{Plan, Role};
 use std::collections::BTreeMap;
 
@@ -11,6 +12,8 @@ pub struct Start<'a> {
     pub plan: &'a Plan,
     /// Bytes of every buffer of the run.
     pub buffers: &'a BTreeMap<Role, u64>,
+    /// What came out of the file of first weights, if there is one.
+    pub loaded: Option<&'a Loaded>,
     /// Steps that were done before.
     pub done: u64,
     /// Steps at its end.

@@ -43,6 +43,61 @@ impl From<Sgd> for Optimizer {
     }
 }
 
+/// RMSprop (PyTorch's `RMSprop`).
+#[derive(Clone, Copy, Debug)]
+pub struct RmsProp {
+    lr: f64,
+    alpha: f32,
+    eps: f32,
+    momentum: f32,
+    centered: bool,
+    weight_decay: f32,
+}
+
+impl RmsProp {
+    /// With this learning rate and PyTorch's defaults.
+    pub fn new(lr: f64) -> Self {
+        Self { lr, alpha: 0.99, eps: 1e-8, momentum: 0.0, centered: false, weight_decay: 0.0 }
+    }
+
+    /// The decay of the running mean of squares.
+    pub fn alpha(mut self, alpha: f32) -> Self {
+        self.alpha = alpha;
+        self
+    }
+
+    /// Added to the root of the mean of squares.
+    pub fn eps(mut self, eps: f32) -> Self {
+        self.eps = eps;
+        self
+    }
+
+    /// Keeps a running sum of steps that decays by this factor.
+    pub fn momentum(mut self, momentum: f32) -> Self {
+        self.momentum = momentum;
+        self
+    }
+
+    /// Divides by the deviation of the gradients instead of the root of their mean square.
+    pub fn centered(mut self) -> Self {
+        self.centered = true;
+        self
+    }
+
+    /// Adds this multiple of the weights to their gradients.
+    pub fn weight_decay(mut self, weight_decay: f32) -> Self {
+        self.weight_decay = weight_decay;
+        self
+    }
+}
+
+impl From<RmsProp> for Optimizer {
+    fn from(rmsprop: RmsProp) -> Self {
+        let RmsProp { lr, alpha, eps, momentum, centered, weight_decay } = rmsprop;
+        Self::RmsProp { lr, alpha, eps, momentum, centered, weight_decay }
+    }
+}
+
 macro_rules! adam {
     ($(#[$doc:meta] $name:ident, $decay:expr, $decoupled:expr;)*) => {$(
         #[$doc]

@@ -116,6 +116,23 @@ impl fmt::Display for Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_text_is_a_schedule_or_an_error(
+            text in prop_oneof![any::<String>(), "(cosine|step|multistep|exponential|constant)(:[0-9.,e-]{0,6}){0,3}"]
+        ) {
+            if let Ok(schedule) = text.parse::<Schedule>() {
+                prop_assert_eq!(&schedule.to_string().parse::<Schedule>().unwrap(), &schedule);
+                for (step, steps, per_epoch) in [(0, 1, 1), (0, 0, 0), (u64::MAX, u64::MAX, 1), (7, u64::MAX, 0)] {
+                    prop_assert!(!schedule.rate(0.1, step, steps, per_epoch).is_nan());
+                }
+            }
+        }
+    }
 
     #[test]
     fn text_and_back() {

@@ -1,11 +1,12 @@
 //! Training and evaluation plans of one run, on one device.
 
-use super::checkpoint::{self, STATE};
+use super::checkpoint::{self, AVERAGE, STATE};
+use super::objective::{CLASS_WEIGHTS, training_loss};
 use super::{Settings, initial_state};
 use crate::data::{Dataset, Images};
 use crate::gpu::{Executable, Gpu, Memory, Staging, StepNumbers};
-use crate::graph::{DType, Gather, Graph, Mode, Unary, Value, differentiate};
-use crate::io::TensorFile;
+use crate::graph::{DType, Gather, Graph, Mode, Value, differentiate, lies_below};
+use crate::io::{Loaded, TensorFile};
 use crate::nn::Model;
 use crate::plan::{
     Arena, Group, Groups, ParameterPlace, Plan, Program, RECORD_BYTES, Record, Region, Role, SLOTS, STEP_BYTES, Target,
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// Submits whose records have not been read yet, at most.
 const IN_FLIGHT: usize = 3;
 
-/// Loss, correct rows and rows of one step.
+/// Loss, correct rows and rows of one batch.
 pub type StepRecord = [f32; 3];
 
 /// A pass over the test samples.
@@ -44,7 +45,8 @@ pub struct Session {
     batch: usize,
     test_samples: usize,
     test_labels: Vec<u32>,
-    states: &'static [&'static str],
+    /// What is kept for each trained parameter, and under which name.
+    states: Vec<(Arena, &'static str)>,
 }
 
 /// The graph of a batch of `part`: gathered, normalised, and passed through the model. Yields logits and labels.
@@ -55,8 +57,10 @@ fn forward(
     part: &str,
     images: &Images,
     batch: usize,
+    groups: &Groups,
 ) -> Result<(Graph, Value, Value)> {
     let mut graph = Graph::with_mode(mode);
+    graph.freeze(&groups.frozen);
     let count = images.len();
     let [c, h, w] = images.shape;
     let pixels = graph.input(&format!("{part}.images"), &[count, c, h, w], DType::U8)?;
@@ -68,26 +72,14 @@ fn forward(
     Ok((graph, logits, y))
 }
 
-/// The loss that training minimises: the mean cross-entropy of `logits`, and that of each auxiliary classifier times its
-/// weight. Yields loss and hits; the hits are those of `logits`.
-fn training_loss(graph: &mut Graph, logits: Value, labels: Value) -> Result<(Value, Value)> {
-    graph.scoped("loss", |graph| {
-        let (mut total, hits) = graph.cross_entropy(logits, labels)?;
-        for (logits, weight) in graph.auxiliary().to_vec() {
-            let (loss, _) = graph.cross_entropy(logits, labels)?;
-            let loss = graph.unary(loss, Unary::Scale(weight))?;
-            total = graph.add(total, loss)?;
-        }
-        Ok((total, hits))
-    })
-}
-
 /// The program of a training step.
 pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Program> {
+    let (batch, groups) = (settings.batch_size, &settings.groups);
     let mode = Mode { training: true, dropout: settings.dropout, seed: settings.seed };
-    let (mut graph, logits, labels) = forward(mode, model, dataset, "train", &dataset.train, settings.batch_size)?;
-    let (loss, hits) = training_loss(&mut graph, logits, labels)?;
-    let mut groups = Groups::default();
+    let (mut graph, logits, labels) = forward(mode, model, dataset, "train", &dataset.train, batch, groups)?;
+    let (loss, hits) = training_loss(&mut graph, logits, labels, None, settings)?;
+    let mut groups = settings.groups.clone();
+    check_frozen(&graph, &groups)?;
     let trainable = graph.parameters().filter(|(name, _)| !groups.is_frozen(name));
     let (names, parameters): (Vec<String>, Vec<Value>) =
         trainable.map(|(name, value)| (name.to_string(), value)).unzip();
@@ -101,9 +93,28 @@ pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -
         }
     }
     program.groups = groups;
-    program.optimizer = Some(settings.optimizer);
+    program.update = Some(settings.update());
     program.record = Record::Loss { loss, hits };
     Ok(program)
+}
+
+/// Refuses paths at which there is nothing to freeze, and a network of which nothing is left to train.
+fn check_frozen(graph: &Graph, groups: &Groups) -> Result<()> {
+    for path in &groups.frozen {
+        if !graph.parameters().any(|(name, _)| lies_below(name, path)) {
+            let mut layers: Vec<&str> =
+                graph.parameters().filter_map(|(name, _)| Some(name.rsplit_once('.')?.0)).collect();
+            layers.dedup();
+            return Err(Error::usage(format!(
+                "--freeze {path}: there is no parameter at or below this path; layers with parameters are {}",
+                layers.join(", ")
+            )));
+        }
+    }
+    if graph.parameters().all(|(name, _)| groups.is_frozen(name)) {
+        return Err(Error::usage("--freeze leaves no parameter to train; name fewer layers"));
+    }
+    Ok(())
 }
 
 /// The plans of a run and all of its memory, known before anything is allocated.
@@ -123,11 +134,12 @@ impl RunPlan {
         let training = training_program(model, dataset, settings)?;
         let train = Plan::new(&training, target)?;
         let (mut graph, logits, labels) =
-            forward(Mode::default(), model, dataset, "test", &dataset.test, settings.batch_size)?;
+            forward(Mode::default(), model, dataset, "test", &dataset.test, settings.batch_size, &settings.groups)?;
         let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
         let mut program = Program::new("evaluation step", graph, &[logits]);
         program.record = Record::Loss { loss, hits };
         program.groups = training.groups;
+        program.weights = if settings.average.is_some() { Arena::Average } else { Arena::Parameters };
         let eval = Plan::new(&program, target)?;
 
         let mut buffers = shared_buffers([&train, &eval]);
@@ -162,8 +174,16 @@ impl Session {
         }
         let order: Vec<u32> = (0..dataset.test.len() as u32).collect();
         memory.write(gpu, &whole(Role::Input("test.order".into())), bytemuck::cast_slice(&order))?;
+        if let Some(weights) = settings.class_weights.numbers(dataset)? {
+            memory.write(gpu, &whole(Role::Input(CLASS_WEIGHTS.into())), bytemuck::cast_slice(&weights))?;
+        }
         let train_step = Executable::new(gpu, &train, &memory).await?;
         let eval_step = Executable::new(gpu, &eval, &memory).await?;
+        let names = settings.optimizer.state_names().iter().enumerate();
+        let states = names
+            .map(|(index, &name)| (Arena::State(index), name))
+            .chain(settings.average.map(|_| (Arena::Average, AVERAGE)))
+            .collect();
         Ok(Self {
             gpu: gpu.clone(),
             buffers,
@@ -176,7 +196,7 @@ impl Session {
             batch: settings.batch_size,
             test_samples: dataset.test.len(),
             test_labels: dataset.test.labels.clone(),
-            states: settings.optimizer.state_names(),
+            states,
             train,
             eval,
         })
@@ -203,20 +223,33 @@ impl Session {
     }
 
     /// Takes weights out of `file`; state of an optimizer in it is left alone.
-    pub fn load_weights(&self, file: &mut TensorFile) -> Result<()> {
-        let ignored = |name: &str| name.starts_with(STATE);
-        let weights = file.take_exact(&self.names(Arena::Parameters, ""), ignored)?;
-        self.write_parameters(Arena::Parameters, &weights)
+    pub fn load_weights(&self, file: &mut TensorFile) -> Result<Loaded> {
+        let weights = file.take_exact(&self.names(Arena::Parameters, ""), |name| name.starts_with(STATE))?;
+        self.write_parameters(Arena::Parameters, &weights)?;
+        Ok(Loaded::whole(file, &weights))
+    }
+
+    /// Takes those weights out of `file` that fit; the others stay what they are.
+    pub fn load_partial(&self, file: &mut TensorFile) -> Result<Loaded> {
+        let names = self.names(Arena::Parameters, "");
+        let (weights, loaded) = file.take_partial(&names, |name| name.starts_with(STATE))?;
+        for (place, weights) in places(&self.train, Arena::Parameters).zip(&weights) {
+            if let Some(weights) = weights {
+                let regions = place.regions(Arena::Parameters);
+                self.memory.write_parts(&self.gpu, &regions, bytemuck::cast_slice(weights))?;
+            }
+        }
+        Ok(loaded)
     }
 
     /// Takes weights and optimizer state out of `file`, which must hold just these.
     pub fn load_state(&self, file: &mut TensorFile) -> Result<()> {
         self.load_weights(file)?;
-        for (index, state) in self.states.iter().enumerate() {
-            let names = self.names(Arena::State(index), &format!("{STATE}{state}."));
+        for &(arena, state) in &self.states {
+            let names = self.names(arena, &format!("{STATE}{state}."));
             let numbers = file
                 .take_exact(&names, |name| name.starts_with(STATE) && !names.iter().any(|(other, _)| other == name))?;
-            self.write_parameters(Arena::State(index), &numbers)?;
+            self.write_parameters(arena, &numbers)?;
         }
         Ok(())
     }
@@ -225,8 +258,8 @@ impl Session {
     pub async fn save_state(&mut self) -> Result<TensorFile> {
         let mut file = TensorFile::new();
         self.save(&mut file, Arena::Parameters, "").await?;
-        for (index, state) in self.states.iter().enumerate() {
-            self.save(&mut file, Arena::State(index), &format!("{STATE}{state}.")).await?;
+        for (arena, state) in self.states.clone() {
+            self.save(&mut file, arena, &format!("{STATE}{state}.")).await?;
         }
         Ok(file)
     }
@@ -264,7 +297,7 @@ impl Session {
         )
     }
 
-    /// Submits training steps, at most [`SLOTS`]. Yields the records of an earlier submit where the limit of submits in
+    /// Submits the batches of training steps, at most [`SLOTS`]. Yields the records of an earlier submit where the limit of submits in
     /// flight makes it wait.
     pub async fn train(&mut self, steps: &[StepNumbers]) -> Result<Option<Vec<StepRecord>>> {
         self.submit(steps, false).await
@@ -286,12 +319,13 @@ impl Session {
         };
         let mut table = vec![0; STEP_BYTES as usize * steps.len()];
         for (slot, (entry, step)) in table.chunks_exact_mut(STEP_BYTES as usize).zip(steps).enumerate() {
-            entry[..32].copy_from_slice(&StepNumbers { slot: slot as u32, ..*step }.to_bytes());
+            let bytes = StepNumbers { slot: slot as u32, ..*step }.to_bytes();
+            entry[..bytes.len()].copy_from_slice(&bytes);
         }
         self.memory.write(&self.gpu, &Region { role: Role::Steps, offset: 0, size: table.len() as u64 }, &table)?;
         let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let step = if eval { &self.eval_step } else { &self.train_step };
-        step.encode(&mut encoder, 0..steps.len());
+        step.encode_batches(&mut encoder, steps.iter().map(|step| !step.partial).enumerate());
         let records = self.memory.get(&Role::Records)?;
         let free = self.rings.iter_mut().find(|ring| !ring.is_pending()).expect("one was just read");
         free.submit(&self.gpu, encoder, records, 0, RECORD_BYTES * steps.len() as u64);

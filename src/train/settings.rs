@@ -1,14 +1,19 @@
 //! What a run is asked to do.
 
-use super::Schedule;
-use crate::graph::Optimizer;
+use super::{ClassWeights, Schedule};
+use crate::graph::{Clip, Optimizer};
+use crate::plan::{Groups, SLOTS, Update};
 use crate::{Error, Result};
 
 /// Everything that decides about the numbers of a run, but for model and data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Samples per step.
+    /// Samples that pass through the network together.
     pub batch_size: usize,
+    /// Batches per step, 1 to 64. Their gradients are joined so that each sample counts the same, as in one large batch;
+    /// the last step of an epoch has as many batches as are left. Batch normalisation sees each batch by itself, and with
+    /// class weights each has a mean of its own.
+    pub accumulate: usize,
     /// Passes over the training samples.
     pub epochs: u64,
     /// Ends the run after this many steps, if that is before the end of the epochs.
@@ -19,6 +24,19 @@ pub struct Settings {
     pub schedule: Schedule,
     /// The rate of every dropout, in place of the layers' own.
     pub dropout: Option<f32>,
+    /// The share of each target that is spread evenly over all classes, in training alone.
+    pub label_smoothing: f32,
+    /// What each class counts for, in training alone.
+    pub class_weights: ClassWeights,
+    /// The limit on gradients.
+    pub clip: Option<Clip>,
+    /// Which parameters are frozen, and which decay. Frozen layers are as in inference: they get no gradient, their batch
+    /// normalisation uses its running statistics and keeps them, their dropout does nothing.
+    pub groups: Groups,
+    /// The decay of moving averages of the weights (PyTorch's `AveragedModel` with `get_ema_multi_avg_fn`): after the first
+    /// step they are the weights, after each later one `average = decay average + (1 - decay) weight`. Evaluations and the
+    /// best weights are then those of the averages; buffers such as running statistics are not averaged.
+    pub average: Option<f64>,
     /// Of the first weights, of the order of samples and of what is dropped.
     pub seed: u64,
     /// Whether each epoch has an order of its own; otherwise it is that of the file.
@@ -47,6 +65,12 @@ impl Settings {
             optimizer: Optimizer::adamw(3e-3),
             schedule: Schedule::Cosine { min: 0.0, warmup: 0 },
             dropout: None,
+            accumulate: 1,
+            label_smoothing: 0.0,
+            class_weights: ClassWeights::Equal,
+            clip: None,
+            groups: Groups::default(),
+            average: None,
             seed: 0,
             shuffle: true,
         }
@@ -81,15 +105,45 @@ impl Settings {
                 within("eps", eps.into(), eps.is_finite() && eps > 0.0, "finite and above 0")?;
                 (weight_decay, 0.0)
             }
+            Optimizer::RmsProp { alpha, eps, momentum, weight_decay, .. } => {
+                factor("alpha", alpha)?;
+                within("eps", eps.into(), eps.is_finite() && eps > 0.0, "finite and above 0")?;
+                (weight_decay, momentum)
+            }
         };
         factor("momentum", momentum)?;
         factor("dropout", self.dropout.unwrap_or(0.0))?;
+        within(
+            "accumulate",
+            self.accumulate as f64,
+            (1..=SLOTS).contains(&self.accumulate),
+            &format!("1 to {SLOTS} batches"),
+        )?;
+        let smoothing = self.label_smoothing;
+        within("label-smoothing", smoothing.into(), (0.0..1.0).contains(&smoothing), "in 0..1 (1 itself excluded)")?;
+        self.class_weights.check()?;
+        if let Some(clip) = self.clip {
+            let (name, limit) = match clip {
+                Clip::Norm(limit) => ("clip-norm", limit),
+                Clip::Value(limit) => ("clip-value", limit),
+            };
+            within(name, limit.into(), limit.is_finite() && limit > 0.0, "finite and above 0")?;
+        }
+        if let Some(decay) = self.average {
+            within("ema", decay, (0.0..1.0).contains(&decay), "in 0..1 (1 itself excluded)")?;
+        }
         within("weight-decay", decay.into(), decay.is_finite() && decay >= 0.0, "finite and not negative")
     }
 
-    /// The steps of one epoch over `samples`; the last may have a short batch.
+    /// The steps of one epoch over `samples`; the last may have fewer batches, and its last batch be short.
     pub fn steps_per_epoch(&self, samples: usize) -> u64 {
-        samples.div_ceil(self.batch_size).max(1) as u64
+        samples.div_ceil(self.batch_size.saturating_mul(self.accumulate).max(1)).max(1) as u64
+    }
+
+    /// What ends a step.
+    pub fn update(&self) -> Update {
+        let Self { optimizer, clip, .. } = *self;
+        Update { optimizer, clip, accumulate: self.accumulate > 1, average: self.average.is_some() }
     }
 
     /// The steps of the whole run.

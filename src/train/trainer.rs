@@ -6,8 +6,8 @@ use super::{Checkpoint, EvalMetrics, Observer, Report, Schedule, Session, Settin
 use crate::clock::Instant;
 use crate::data::Dataset;
 use crate::gpu::{Gpu, StepNumbers};
-use crate::graph::Optimizer;
-use crate::io::TensorFile;
+use crate::graph::{Clip, Optimizer};
+use crate::io::{Loaded, TensorFile};
 use crate::nn::Model;
 use crate::plan::SLOTS;
 use crate::{Error, Result};
@@ -24,6 +24,8 @@ pub struct Trainer<'a> {
     model: Model,
     settings: Settings,
     init: Option<TensorFile>,
+    /// Whether `init` may have other tensors than the model.
+    partial: bool,
     resume: Option<Checkpoint>,
     observers: Vec<Box<dyn Observer + 'a>>,
     stop: Arc<AtomicBool>,
@@ -34,7 +36,7 @@ impl<'a> Trainer<'a> {
     pub fn new(gpu: &Gpu, model: Model) -> Self {
         let settings = Settings::default();
         let (gpu, observers) = (gpu.clone(), vec![]);
-        Self { gpu, model, settings, init: None, resume: None, observers, stop: Arc::default() }
+        Self { gpu, model, settings, init: None, partial: false, resume: None, observers, stop: Arc::default() }
     }
 
     /// All settings at once.
@@ -73,9 +75,46 @@ impl<'a> Trainer<'a> {
         self
     }
 
+    /// Batches per step, see [`Settings::accumulate`].
+    pub fn accumulate(mut self, batches: usize) -> Self {
+        self.settings.accumulate = batches;
+        self
+    }
+
+    /// A limit on gradients.
+    pub fn clip(mut self, clip: Clip) -> Self {
+        self.settings.clip = Some(clip);
+        self
+    }
+
+    /// Spreads this share of each target evenly over all classes.
+    pub fn label_smoothing(mut self, share: f32) -> Self {
+        self.settings.label_smoothing = share;
+        self
+    }
+
+    /// Keeps moving averages of the weights that decay by this factor, and evaluates these; see [`Settings::average`].
+    pub fn average(mut self, decay: f64) -> Self {
+        self.settings.average = Some(decay);
+        self
+    }
+
+    /// Does not train the layers at and below these paths, see [`Settings::groups`].
+    pub fn freeze(mut self, paths: &[&str]) -> Self {
+        self.settings.groups.frozen.extend(paths.iter().map(ToString::to_string));
+        self
+    }
+
     /// Begins with these weights instead of random ones.
     pub fn init(mut self, weights: TensorFile) -> Self {
-        self.init = Some(weights);
+        (self.init, self.partial) = (Some(weights), false);
+        self
+    }
+
+    /// Begins with those of these weights that have name and shape of one of the model's, and with random ones for the
+    /// rest: to train a network made for other classes further. [`Start::loaded`] tells which.
+    pub fn init_partial(mut self, weights: TensorFile) -> Self {
+        (self.init, self.partial) = (Some(weights), true);
         self
     }
 
@@ -119,6 +158,7 @@ impl<'a> Trainer<'a> {
             settings: self.settings,
             observers: std::mem::take(&mut self.observers),
             stop: self.stop,
+            loaded: None,
             template: TensorFile::new(),
             flights: Vec::new(),
             begun: Instant::now(),
@@ -132,12 +172,18 @@ impl<'a> Trainer<'a> {
             best_checkpoint: None,
         };
         describe(&mut run.template, &self.model, input, &dataset);
+        if let Some(decay) = run.settings.average {
+            run.template.metadata.insert("average".into(), decay.to_string());
+        }
         match (self.resume, self.init) {
             (Some(checkpoint), _) => run.restore(checkpoint)?,
-            (None, Some(mut weights)) => run.session.load_weights(&mut weights)?,
-            (None, None) => {
+            (None, Some(mut weights)) if !self.partial => {
+                run.loaded = Some(run.session.load_weights(&mut weights)?);
+            }
+            (None, init) => {
                 let network = self.model.trace(1, input)?;
                 run.session.initialize(&network.graph, run.settings.seed)?;
+                run.loaded = init.map(|mut weights| run.session.load_partial(&mut weights)).transpose()?;
             }
         }
         run.drive(&dataset).await.map_err(|error| run.explain(error))?;
@@ -161,7 +207,13 @@ impl<'a> Trainer<'a> {
 /// Steps that were submitted together.
 struct Flight {
     first: u64,
-    rates: Vec<f64>,
+    steps: Vec<Flown>,
+}
+
+/// The learning rate of a step, and the number of its batches.
+struct Flown {
+    rate: f64,
+    batches: usize,
 }
 
 struct Run<'a> {
@@ -169,6 +221,7 @@ struct Run<'a> {
     settings: Settings,
     observers: Vec<Box<dyn Observer + 'a>>,
     stop: Arc<AtomicBool>,
+    loaded: Option<Loaded>,
     /// The metadata of checkpoints.
     template: TensorFile,
     samples: usize,
@@ -197,7 +250,7 @@ impl Run<'_> {
     async fn drive(&mut self, dataset: &Dataset) -> Result<()> {
         let (done, total, steps_per_epoch) = (self.step, self.total, self.per_epoch);
         let (plan, buffers) = (self.session.plan(), self.session.buffers());
-        let start = Start { plan, buffers, done, total, steps_per_epoch };
+        let start = Start { plan, buffers, loaded: self.loaded.as_ref(), done, total, steps_per_epoch };
         self.observers.iter_mut().try_for_each(|observer| observer.start(&start))?;
         let mut per_submit = 1;
         if self.evaluated < self.step / self.per_epoch {
@@ -231,10 +284,14 @@ impl Run<'_> {
         (self.begun, self.landed_steps, self.landed_rows) = (Instant::now(), 0, 0.0);
         while next < end && !self.stop.load(Ordering::Relaxed) {
             let count = (end - next).min(per_submit as u64);
-            let rates: Vec<f64> = (next..next + count).map(|step| self.rate(step)).collect();
-            let numbers: Vec<StepNumbers> =
-                (next..next + count).zip(&rates).map(|(step, &rate)| self.numbers(step, rate)).collect();
-            self.flights.push(Flight { first: next, rates });
+            let mut numbers = Vec::new();
+            let mut steps = Vec::new();
+            for step in next..next + count {
+                let (rate, begun) = (self.rate(step), numbers.len());
+                numbers.extend(self.batches(step, rate));
+                steps.push(Flown { rate, batches: numbers.len() - begun });
+            }
+            self.flights.push(Flight { first: next, steps });
             if let Some(records) = self.session.train(&numbers).await? {
                 per_submit = self.landed(&records, per_submit)?;
             }
@@ -250,33 +307,49 @@ impl Run<'_> {
         self.settings.schedule.rate(self.settings.optimizer.lr(), step, self.total, self.per_epoch)
     }
 
-    fn numbers(&self, step: u64, rate: f64) -> StepNumbers {
-        let first = (step % self.per_epoch) as usize * self.settings.batch_size;
-        StepNumbers {
-            index: step as u32,
+    /// The batches of a step. Each counts for its share of the step's samples, so that all samples count the same.
+    fn batches(&self, step: u64, rate: f64) -> Vec<StepNumbers> {
+        let Settings { batch_size, accumulate, average, .. } = self.settings;
+        let per_step = batch_size.saturating_mul(accumulate);
+        let begin = (step % self.per_epoch) as usize * per_step;
+        let end = self.samples.min(begin.saturating_add(per_step));
+        let batch = |(index, first): (usize, usize)| StepNumbers {
+            index: (step as usize * accumulate + index) as u32,
             slot: 0,
             first: first as u32,
-            valid: self.settings.batch_size.min(self.samples - first) as u32,
+            valid: batch_size.min(end - first) as u32,
             rates: self.settings.optimizer.step_numbers(rate, step + 1),
-        }
+            fresh: index == 0,
+            share: (batch_size.min(end - first) as f64 / (end - begin) as f64) as f32,
+            average: average.filter(|_| step > 0).map_or(1.0, |decay| (1.0 - decay) as f32),
+            partial: batch_size < end - first,
+        };
+        (begin..end).step_by(batch_size).enumerate().map(batch).collect()
     }
 
     /// Takes in the records of the oldest flight.
     fn landed(&mut self, records: &[[f32; 3]], per_submit: usize) -> Result<usize> {
         let flight = self.flights.remove(0);
-        self.landed_steps += records.len() as u64;
+        self.landed_steps += flight.steps.len() as u64;
         self.landed_rows += records.iter().map(|record| f64::from(record[2])).sum::<f64>();
         let elapsed = self.begun.elapsed().as_secs_f64().max(1e-9);
         let speed = self.landed_rows / elapsed;
-        let metrics = |(index, [loss, correct, rows]): (u64, &[f32; 3])| StepMetrics {
-            step: flight.first + index + 1,
-            epoch: (flight.first + index) / self.per_epoch + 1,
-            loss: *loss,
-            accuracy: f64::from(*correct) / f64::from(*rows),
-            lr: flight.rates[index as usize],
-            images_per_second: speed,
-        };
-        let told: Vec<StepMetrics> = (0..).zip(records).map(metrics).collect();
+        let mut rest = records;
+        let mut told = Vec::with_capacity(flight.steps.len());
+        for (step, flown) in (flight.first..).zip(&flight.steps) {
+            let (batches, behind) = rest.split_at(flown.batches);
+            rest = behind;
+            let sum = |number: fn(&[f32; 3]) -> f64| batches.iter().map(number).sum::<f64>();
+            let rows = sum(|record| record[2].into());
+            told.push(StepMetrics {
+                step: step + 1,
+                epoch: step / self.per_epoch + 1,
+                loss: (sum(|record| f64::from(record[0]) * f64::from(record[2])) / rows) as f32,
+                accuracy: sum(|record| record[1].into()) / rows,
+                lr: flown.rate,
+                images_per_second: speed,
+            });
+        }
         let finite = told.iter().position(|step| !step.loss.is_finite()).unwrap_or(told.len());
         let seen = &told[..(finite + 1).min(told.len())];
         self.observers.iter_mut().try_for_each(|observer| observer.steps(seen))?;
@@ -284,10 +357,10 @@ impl Run<'_> {
         if let Some(diverged) = told.get(finite) {
             return Err(Error::NonFinite { step: diverged.step, loss: diverged.loss, kept: String::new() });
         }
-        self.step = flight.first + records.len() as u64;
+        self.step = flight.first + told.len() as u64;
         let fitting = (SUBMIT.as_secs_f64() * self.landed_steps as f64 / elapsed) as usize;
         // Grow step by step: the first submits contain the driver's compilation.
-        Ok(fitting.clamp(1, SLOTS).min(2 * per_submit))
+        Ok(fitting.clamp(1, SLOTS / self.settings.accumulate).min(2 * per_submit))
     }
 
     /// Evaluates, and saves the run's state.

@@ -5,6 +5,7 @@ mod bad_usage;
 mod commands;
 mod faults;
 mod files;
+mod foreign;
 mod program;
 mod resume;
 mod trained;

@@ -41,6 +41,41 @@ fn steps_in_two_goes() {
     assert_equal(&dir.path().join("whole"), &dir.path().join("parts"));
 }
 
+/// All that has state of its own: three states of the optimizer, averages, steps of several batches.
+#[test]
+fn every_option_in_two_goes() {
+    let dir = folder();
+    let options = "train --optimizer rmsprop --lr 0.001 --momentum 0.5 --centered --batch-size 16 --accumulate 3 \
+                   --ema 0.9 --clip-norm 1 --freeze conv1 --decay weights --weight-decay 0.01 \
+                   --label-smoothing 0.1 --class-weights balanced";
+    wgrad(dir.path(), &format!("{options} --epochs 2 --out whole")).ends_with(0);
+    wgrad(dir.path(), &format!("{options} --steps 17 --out parts")).ends_with(0);
+    for other in ["accumulate 2", "ema 0.99", "clip-norm 2", "clip-value 1", "freeze conv2", "decay all", "alpha 0.9"] {
+        let name = format!("--{}", other.split(' ').next().unwrap());
+        let done = wgrad(dir.path(), &format!("train --resume --out parts --epochs 2 --{other}"));
+        done.fails_with(2, &[&name, "but the run in parts has"]);
+    }
+    for other in ["label-smoothing 0.2", "class-weights equal"] {
+        wgrad(dir.path(), &format!("train --resume --out parts --{other}"))
+            .fails_with(2, &["but the run in parts has"]);
+    }
+    let same = "--accumulate 3 --ema 0.9 --clip-norm 1 --freeze conv1 --decay weights --class-weights balanced";
+    wgrad(dir.path(), &format!("train --resume --out parts --epochs 2 {same}")).ends_with(0);
+    assert_equal(&dir.path().join("whole"), &dir.path().join("parts"));
+
+    // Whoever evaluates the checkpoint gets what the run said of itself: the averages' accuracy.
+    let last = checkpoint(&dir.path().join("whole"));
+    assert!(last.tensors.get("optimizer.average.fc1.weight").is_ok());
+    assert!(last.tensors.get("optimizer.average.conv1.weight").is_err(), "what is frozen has no average");
+    let accuracy = |file: &str| {
+        let done = wgrad(dir.path(), &format!("eval --weights whole/{file} --data digits --json")).ends_with(0);
+        serde_json::from_str::<serde_json::Value>(&done.stdout).unwrap()["accuracy"].as_f64()
+    };
+    assert_eq!(accuracy("best.safetensors"), last.best);
+    // The second epoch is the better one here, so that the last weights are the best.
+    assert_eq!(accuracy("checkpoint.safetensors"), last.best);
+}
+
 #[test]
 fn a_longer_cosine_is_another_one() {
     let dir = folder();

@@ -2,7 +2,9 @@
 
 use serde_json::Value as Json;
 use std::collections::HashMap;
-use wgrad::graph::{BatchNorm, Conv2d, CrossEntropyOptions, DType, Graph, MatMul, Op, Pad, Pool2d, Value};
+use wgrad::graph::{
+    BatchNorm, Conv2d, CrossEntropyOptions, DType, Graph, MatMul, Op, Pad, Pool2d, ResponseNorm, Unary, Value,
+};
 use wgrad::reference::Array;
 
 /// One operator with numbers; all of them are rounded to nine significant digits.
@@ -54,6 +56,7 @@ fn case(json: &Json) -> TorchCase {
 fn trace(g: &mut Graph, op: &str, attrs: &Json, inputs: &HashMap<&str, Value>) -> wgrad::Result<Value> {
     let of = |key: &str| inputs[key];
     let count = |key: &str| attrs[key].as_u64().expect("a count") as usize;
+    let number = |key: &str| attrs[key].as_f64().expect("a number") as f32;
     let flag = |key: &str| attrs[key].as_bool().expect("a flag");
     match op {
         "conv2d" => {
@@ -84,8 +87,8 @@ fn trace(g: &mut Graph, op: &str, attrs: &Json, inputs: &HashMap<&str, Value>) -
         "narrow" => g.slice(of("input"), count("dim"), count("start"), count("length")),
         "pad" => {
             let sides: Vec<isize> = attrs["pad"].as_array().expect("pad").iter().map(whole).collect();
-            let value = attrs["value"].as_f64().expect("value") as f32;
-            g.pad(of("input"), Pad { rows: [sides[2], sides[3]], columns: [sides[0], sides[1]], value })
+            let (rows, columns) = ([sides[2], sides[3]], [sides[0], sides[1]]);
+            g.pad(of("input"), Pad { rows, columns, value: number("value") })
         }
         "permute" => g.permute(of("input"), &extents(&attrs["dims"])),
         "add" => g.add(of("a"), of("b")),
@@ -93,6 +96,22 @@ fn trace(g: &mut Graph, op: &str, attrs: &Json, inputs: &HashMap<&str, Value>) -
         "relu" => g.relu(of("input")),
         "tanh" => g.tanh(of("input")),
         "sigmoid" => g.sigmoid(of("input")),
+        "leaky_relu" => g.unary(of("input"), Unary::LeakyRelu(number("negative_slope"))),
+        "relu6" => g.unary(of("input"), Unary::Relu6),
+        "gelu" => g.unary(of("input"), if attrs["approximate"] == "tanh" { Unary::GeluTanh } else { Unary::Gelu }),
+        "silu" => g.unary(of("input"), Unary::Silu),
+        "hardswish" => g.unary(of("input"), Unary::HardSwish),
+        "layer_norm" | "group_norm" => {
+            let [weight, bias] = ["weight", "bias"].map(|key| inputs.get(key).copied());
+            match op {
+                "layer_norm" => g.layer_norm(of("input"), count("axes"), weight, bias, number("eps")),
+                _ => g.group_norm(of("input"), count("num_groups"), weight, bias, number("eps")),
+            }
+        }
+        "local_response_norm" => {
+            let [alpha, beta, k] = ["alpha", "beta", "k"].map(number);
+            g.response_norm(of("input"), ResponseNorm { size: count("size"), alpha, beta, k })
+        }
         "softmax" | "log_softmax" => {
             let x = of("input");
             let rank = g.shape(x).len() as i64;

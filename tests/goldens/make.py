@@ -14,6 +14,7 @@ The files land next to this script:
     ops.json                  single operators: inputs, output, gradients
     optim.json                optimizers: parameter after each of 12 steps
     schedules.json            learning rate at each of 30 steps
+    pth/*.pth                 a few tensors in each way in which torch.save leaves them
 
 README.md describes their layout. One thread, CPU, fixed seeds: a second run with the
 same torch version on the same kind of CPU gives the same bytes.
@@ -184,10 +185,16 @@ def adam(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, kind="adam"):
     return dict(kind=kind, lr=lr, betas=list(betas), eps=eps, weight_decay=weight_decay)
 
 
+def rmsprop(lr, alpha=0.99, eps=1e-8, momentum=0.0, centered=False, weight_decay=0.0):
+    return dict(kind="rmsprop", lr=lr, alpha=alpha, eps=eps, momentum=momentum, centered=centered,
+                weight_decay=weight_decay)  # fmt: skip
+
+
 def optimizer(params, spec):
     """The torch optimizer for one of the dictionaries above."""
     spec = dict(spec)
-    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
+            "rmsprop": torch.optim.RMSprop}  # fmt: skip
     return kind[spec.pop("kind")](params, foreach=False, **spec)
 
 
@@ -474,6 +481,47 @@ def pointwise_cases(ops):
         ops.add(op, {}, {"input": x}, lambda input: f(input))
         ops.begin(op, "wide")
         ops.add(op, {}, {"input": ops.rand(3, 9) * 16}, lambda input: f(input))
+    # Numbers in attrs are exact in float32.
+    for op, attrs, f in (
+        ("leaky_relu", {"negative_slope": 0.125}, F.leaky_relu),
+        ("leaky_relu", {"negative_slope": -0.5}, F.leaky_relu),
+        ("relu6", {}, F.relu6), ("hardswish", {}, F.hardswish), ("silu", {}, F.silu),
+        ("gelu", {"approximate": "none"}, F.gelu), ("gelu", {"approximate": "tanh"}, F.gelu),
+    ):  # fmt: skip
+        ops.begin(op, " ".join(str(v) for v in attrs.values()))
+        x = ops.rand(4, 11) * 10
+        x[0, :2] = torch.tensor([0.0, 6.0])
+        ops.add(op, attrs, {"input": x}, lambda input: f(input, **attrs))
+
+
+def norm_cases(ops):
+    for note, shape, size, attrs in (
+        ("5 of 8", (2, 8, 2, 3), 5, dict(alpha=0.5, beta=0.75, k=2.0)),
+        ("4 of 5", (1, 5, 4), 4, dict(alpha=1.0, beta=0.5, k=1.0)),
+        ("7 of 3", (2, 3, 3), 7, dict(alpha=2.0, beta=1.25, k=0.5)),
+    ):
+        ops.begin("local_response_norm", note)
+        ops.add("local_response_norm", {"size": size, **attrs}, {"input": ops.rand(*shape)},
+                lambda input: F.local_response_norm(input, size, **attrs))  # fmt: skip
+    # The offset is where mean(x^2) - mean(x)^2 would lose most digits.
+    eps = 2.0**-10
+    for shape, axes, weights, offset in (
+        ((4, 6), 1, 2, 0), ((2, 3, 5), 2, 1, 0), ((3, 8), 1, 0, 0), ((2, 24), 1, 2, 8),
+    ):  # fmt: skip
+        ops.begin("layer_norm", f"{list(shape)} over {axes}{f' offset {offset}' if offset else ''}")
+        extents = shape[-axes:]
+        inputs = {"input": ops.rand(*shape) + offset}
+        inputs.update({key: ops.rand(*extents) for key in ("weight", "bias")[:weights]})
+        ops.add("layer_norm", {"axes": axes, "eps": eps}, inputs,
+                lambda input, weight=None, bias=None:
+                F.layer_norm(input, extents, weight, bias, eps))  # fmt: skip
+    for shape, groups, weights in (((2, 4, 2, 3), 2, 2), ((2, 6, 4), 6, 2), ((2, 3, 2, 2), 1, 0)):
+        ops.begin("group_norm", f"{list(shape)} in {groups}")
+        inputs = {"input": ops.rand(*shape)}
+        inputs.update({key: ops.rand(shape[1]) for key in ("weight", "bias")[:weights]})
+        ops.add("group_norm", {"num_groups": groups, "eps": eps}, inputs,
+                lambda input, weight=None, bias=None:
+                F.group_norm(input, groups, weight, bias, eps))  # fmt: skip
 
 
 def layout_cases(ops):
@@ -591,11 +639,12 @@ def make_ops(out):
     dense_cases(ops)
     layout_cases(ops)
     pointwise_cases(ops)
+    norm_cases(ops)
     loss_cases(ops)
     normalisation_cases(ops)
     reduce_cases(ops)
     write_json(out / "ops.json", ops.cases, 9)
-    assert (out / "ops.json").stat().st_size < 400_000
+    assert (out / "ops.json").stat().st_size < 500_000
 
 
 # ---------------------------------------------------------------------------- optim
@@ -616,10 +665,23 @@ OPTIMIZERS = {
     "adamw": adam(0.01, weight_decay=0.1, kind="adamw"),
     "adamw no weight decay": adam(0.01, weight_decay=0.0, kind="adamw"),
     "adamw betas eps": adam(0.02, (0.8, 0.95), 1e-3, 0.05, kind="adamw"),
+    "rmsprop": rmsprop(0.01),
+    "rmsprop momentum weight decay": rmsprop(0.01, 0.9, momentum=0.9, weight_decay=0.05),
+    "rmsprop centered": rmsprop(0.01, 0.5, 1e-3, centered=True),
+    "rmsprop centered momentum": rmsprop(0.005, 0.9, 1e-4, 0.5, True, 0.01),
+    "sgd momentum clip norm": sgd(0.1, 0.9) | dict(clip_norm=0.75),
+    "adam clip norm": adam(0.01) | dict(clip_norm=2.0),
+    "adamw clip value": adam(0.01, weight_decay=0.1, kind="adamw") | dict(clip_value=0.3),
+    "rmsprop clip value": rmsprop(0.01) | dict(clip_value=0.5),
+    "sgd ema": sgd(0.1) | dict(ema=0.75),
+    "adamw ema": adam(0.05, weight_decay=0.1, kind="adamw") | dict(ema=0.9),
+    "rmsprop ema": rmsprop(0.02, centered=True) | dict(ema=0.5),
 }
 
 
 def make_optim(out):
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
     rng = torch.Generator().manual_seed(7)
 
     def sixty_fourths(*shape):
@@ -631,12 +693,23 @@ def make_optim(out):
     cases = []
     for name, spec in OPTIMIZERS.items():
         p = param0.clone().requires_grad_()
-        opt = optimizer([p], spec)
-        params = []
+        hyper = dict(spec)
+        norm, value = hyper.pop("clip_norm", None), hyper.pop("clip_value", None)
+        ema = hyper.pop("ema", None)
+        opt = optimizer([p], hyper)
+        module = nn.ParameterList([p])
+        averaged = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(ema or 0.0))
+        params, averages = [], []
         for g in grads:
             p.grad = g.clone()
+            if norm is not None:
+                nn.utils.clip_grad_norm_([p], norm)
+            if value is not None:
+                nn.utils.clip_grad_value_([p], value)
             opt.step()
+            averaged.update_parameters(module)
             params.append(p.detach().tolist())
+            averages.append(next(averaged.parameters()).tolist())
         cases.append({
             "kind": spec["kind"],
             "name": name,
@@ -644,6 +717,7 @@ def make_optim(out):
             "param0": param0.tolist(),
             "grads": grads.tolist(),
             "params": params,
+            **({} if ema is None else {"averages": averages}),
         })  # fmt: skip
     write_json(out / "optim.json", cases, 12)
 
@@ -697,12 +771,87 @@ def make_schedules(out):
     write_json(out / "schedules.json", cases, 12)
 
 
+# ------------------------------------------------------------------------------ pth
+
+
+class TwoLayers(nn.Module):
+    """Two layers and a normalisation, whose counter of batches is an integer."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 3, 3, bias=False)
+        self.bn = nn.BatchNorm2d(3)
+        self.fc = nn.Linear(3, 2)
+
+
+def sixteenths(*shape):
+    """0, 1/16, 2/16, ...: exact in every type, and no two alike."""
+    return torch.arange(math.prod(shape), dtype=torch.float32).reshape(shape) / 16
+
+
+def make_pth(out):
+    out = out / "pth"
+    out.mkdir(parents=True, exist_ok=True)
+    model = TwoLayers()
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(sixteenths(*tensor.shape))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    model.fc(sixteenths(4, 3)).sum().backward()
+    optimizer.step()
+    weights = {k: sixteenths(*v.shape).to(v.dtype) for k, v in model.state_dict().items()}
+    model.load_state_dict(weights)
+    checkpoint = {
+        "epoch": 3,
+        "arch": "two",
+        "args": argparse.Namespace(lr=0.1, tags=["a", None, True]),
+        "optimizer": optimizer.state_dict(),
+        "state_dict": {f"module.{k}": v for k, v in model.state_dict().items()},
+    }
+    base = sixteenths(24)
+    views = OrderedDict(
+        plain=sixteenths(2, 3),
+        transposed=sixteenths(2, 3).t(),
+        permuted=base.reshape(2, 3, 4).permute(2, 0, 1),
+        channels_last=sixteenths(2, 3, 2, 2).to(memory_format=torch.channels_last),
+        sliced=base[5:17:3],
+        tail=base[20:],
+        expanded=base[7:8].expand(2, 3),
+        scalar=base[9],
+        empty=torch.zeros(2, 0, 3),
+        half=sixteenths(2, 2).half(),
+        half_column=sixteenths(3, 2).half()[:, 1],
+        bfloat16=sixteenths(3).bfloat16(),
+        double=sixteenths(3).double(),
+        parameter=nn.Parameter(sixteenths(2)),
+        int64=torch.arange(3),
+        uint16=torch.arange(3).to(torch.uint16),
+        flags=torch.tensor([True, False]),
+        complex=torch.zeros(2, dtype=torch.complex64),
+        sparse=torch.eye(3).to_sparse(),
+    )
+    views["tied"] = views["plain"]
+    for name, content in (("views", views), ("checkpoint", checkpoint)):
+        torch.save(content, out / f"{name}.pth")
+        torch.save(content, out / f"{name}.legacy.pth", _use_new_zipfile_serialization=False)
+    torch.save(model, out / "module.pth")
+    torch.save(checkpoint["state_dict"], out / "protocol4.pth", pickle_protocol=4)
+    torch.save(model.fc.state_dict(), out / "small.pth")
+    torch.save(model.fc.state_dict(), out / "small.legacy.pth", _use_new_zipfile_serialization=False)
+    numbers = {k: {"shape": list(v.shape), "data": v.float().flatten().tolist()}
+               for k, v in views.items() if v.is_floating_point() and not v.is_sparse}  # fmt: skip
+    write_json(out / "views.json", numbers, 9)
+    assert sum(file.stat().st_size for file in out.iterdir()) < 50_000
+
+
 # ----------------------------------------------------------------------------- main
 
 PARTS = {
     "curves": make_curves,
     "ops": make_ops,
     "optim": make_optim,
+    "pth": make_pth,
     "schedules": make_schedules,
 }
 

@@ -43,7 +43,9 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
     }
     let config = &mut folder.config;
     let model = models::by_name(&config.model, dataset.classes.len())?;
-    let init = config.init.as_ref().filter(|_| checkpoint.is_none()).map(TensorFile::read).transpose()?;
+    let partial = config.init_partial.is_some();
+    let init = config.init.as_ref().or(config.init_partial.as_ref()).filter(|_| checkpoint.is_none());
+    let init = init.map(TensorFile::read).transpose()?;
     let gpu = context.gpu()?;
     if let Some(before) = config.adapter.replace(gpu.describe()).filter(|before| *before != gpu.describe()) {
         out::note(format_args!("warning: the run was on {before}; {} rounds differently", gpu.describe()));
@@ -56,6 +58,7 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
     trainer = trainer.observe(&mut folder).observe(&mut progress);
     trainer = match (checkpoint, init) {
         (Some(checkpoint), _) => trainer.resume(checkpoint),
+        (None, Some(weights)) if partial => trainer.init_partial(weights),
         (None, Some(weights)) => trainer.init(weights),
         (None, None) => trainer,
     };
@@ -88,7 +91,7 @@ fn fresh(options: &Options) -> Result<Prepared> {
     let mut settings = settings::fresh(options, dataset.train.len())?;
     settings::reach_steps(options, &mut settings, dataset.train.len());
     let mut config = Config::new(model, data, &settings);
-    config.init = options.init.clone();
+    (config.init, config.init_partial) = (options.init.clone(), options.init_partial.clone());
     let dir = match &options.out {
         Some(dir) => dir.clone(),
         None => place::free(model, &dataset.name),

@@ -1,6 +1,6 @@
 //! What one sees while a run goes on: a bar on a terminal, else a line per epoch.
 
-use crate::cli::out;
+use crate::cli::{out, weights};
 use indicatif::ProgressBar;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -105,6 +105,9 @@ impl Observer for Progress {
             plan.flops() as f64 / 1e9,
         ));
         out::note(format_args!("device memory: {} bytes", out::count(self.planned)));
+        if let Some(loaded) = start.loaded {
+            weights::report(loaded);
+        }
         if start.done > 0 {
             out::note(format_args!("resuming after step {}", out::count(start.done)));
         }

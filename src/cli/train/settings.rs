@@ -2,8 +2,9 @@
 
 use super::options::Options;
 use std::path::Path;
-use wgrad::graph::Optimizer;
-use wgrad::train::{Config, Schedule, Settings};
+use wgrad::graph::{Clip, Optimizer};
+use wgrad::plan::Groups;
+use wgrad::train::{ClassWeights, Config, Schedule, Settings};
 use wgrad::{Error, Result};
 
 /// The settings of a new run on so many training images.
@@ -25,6 +26,12 @@ pub fn fresh(options: &Options, samples: usize) -> Result<Settings> {
         optimizer: changed(optimizer, options)?,
         schedule: options.schedule.as_deref().map_or(Ok(schedule), str::parse)?,
         dropout: options.dropout,
+        accumulate: options.accumulate.unwrap_or(recipe.accumulate),
+        label_smoothing: options.label_smoothing.unwrap_or(recipe.label_smoothing),
+        class_weights: options.class_weights.as_deref().unwrap_or("equal").parse()?,
+        clip: options.clip_norm.map(Clip::Norm).or(options.clip_value.map(Clip::Value)),
+        groups: Groups { frozen: options.freeze.clone(), spare_vectors: options.decay.as_deref() == Some("weights") },
+        average: options.ema,
         seed: options.seed.unwrap_or(recipe.seed),
         shuffle: !options.no_shuffle,
     })
@@ -35,30 +42,45 @@ fn torch(name: &str) -> Optimizer {
     match name {
         "adam" => Optimizer::adam(1e-3),
         "adamw" => Optimizer::adamw(1e-3),
+        "rmsprop" => Optimizer::rmsprop(1e-2),
         _ => Optimizer::sgd(1e-3),
     }
 }
 
 /// `optimizer` with what the options say.
-fn changed(optimizer: Optimizer, options: &Options) -> Result<Optimizer> {
-    Ok(match optimizer {
-        Optimizer::Sgd { lr, momentum, weight_decay, .. } => Optimizer::Sgd {
-            lr: options.lr.unwrap_or(lr),
-            momentum: options.momentum.unwrap_or(momentum),
-            nesterov: options.nesterov,
-            weight_decay: options.weight_decay.unwrap_or(weight_decay),
-        },
-        Optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled } => {
-            for (name, given) in [("momentum", options.momentum.is_some()), ("nesterov", options.nesterov)] {
-                if given {
-                    return Err(Error::usage(format!("--{name} belongs to --optimizer sgd; leave it out")));
-                }
-            }
-            let lr = options.lr.unwrap_or(lr);
-            let weight_decay = options.weight_decay.unwrap_or(weight_decay);
-            Optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled }
+fn changed(mut optimizer: Optimizer, options: &Options) -> Result<Optimizer> {
+    let belongs = |name: &str, given: bool, to: &str| match given {
+        true => Err(Error::usage(format!("--{name} belongs to --optimizer {to}; leave it out"))),
+        false => Ok(()),
+    };
+    let keep = |place: &mut f32, given: Option<f32>| *place = given.unwrap_or(*place);
+    if !matches!(optimizer, Optimizer::Sgd { .. }) {
+        belongs("nesterov", options.nesterov, "sgd")?;
+    }
+    if !matches!(optimizer, Optimizer::RmsProp { .. }) {
+        belongs("alpha", options.alpha.is_some(), "rmsprop")?;
+        belongs("centered", options.centered, "rmsprop")?;
+    }
+    match &mut optimizer {
+        Optimizer::Sgd { momentum, nesterov, weight_decay, .. } => {
+            keep(momentum, options.momentum);
+            keep(weight_decay, options.weight_decay);
+            *nesterov = options.nesterov;
         }
-    })
+        Optimizer::Adam { weight_decay, .. } => {
+            belongs("momentum", options.momentum.is_some(), "sgd or rmsprop")?;
+            keep(weight_decay, options.weight_decay);
+        }
+        Optimizer::RmsProp { alpha, momentum, centered, weight_decay, .. } => {
+            keep(alpha, options.alpha);
+            keep(momentum, options.momentum);
+            keep(weight_decay, options.weight_decay);
+            *centered = options.centered;
+        }
+    }
+    let (Optimizer::Sgd { lr, .. } | Optimizer::Adam { lr, .. } | Optimizer::RmsProp { lr, .. }) = &mut optimizer;
+    *lr = options.lr.unwrap_or(*lr);
+    Ok(optimizer)
 }
 
 /// `--steps` alone means just that many, however many epochs they make.
@@ -73,6 +95,9 @@ pub fn same(options: &Options, config: &Config, dir: &Path) -> Result<()> {
     let text = |number: Option<f32>| number.map_or("none".into(), |number| number.to_string());
     let schedule = options.schedule.as_deref().map(|text| text.parse::<Schedule>()).transpose()?;
     let path = |path: &Path| path.display().to_string();
+    let weights = options.class_weights.as_deref().map(|text| text.parse::<ClassWeights>()).transpose()?;
+    let freeze = (!options.freeze.is_empty()).then(|| options.freeze.join(","));
+    let or = |text: &Option<String>, default: &str| text.clone().unwrap_or(default.into());
     let pairs = [
         ("model", options.model.clone(), config.model.clone()),
         ("data", options.data.clone(), config.data.clone()),
@@ -81,12 +106,35 @@ pub fn same(options: &Options, config: &Config, dir: &Path) -> Result<()> {
         ("lr", options.lr.map(|lr| lr.to_string()), config.lr.to_string()),
         ("momentum", options.momentum.map(|momentum| momentum.to_string()), text(config.momentum)),
         ("nesterov", options.nesterov.then(|| "true".into()), config.nesterov.unwrap_or(false).to_string()),
+        ("alpha", options.alpha.map(|alpha| alpha.to_string()), text(config.alpha)),
+        ("centered", options.centered.then(|| "true".into()), config.centered.unwrap_or(false).to_string()),
         ("weight-decay", options.weight_decay.map(|decay| decay.to_string()), config.weight_decay.to_string()),
         ("schedule", schedule.map(|schedule| schedule.to_string()), config.schedule.clone()),
         ("dropout", options.dropout.map(|rate| rate.to_string()), text(config.dropout)),
+        ("accumulate", options.accumulate.map(|count| count.to_string()), config.accumulate.unwrap_or(1).to_string()),
+        (
+            "label-smoothing",
+            options.label_smoothing.map(|share| share.to_string()),
+            config.label_smoothing.unwrap_or(0.0).to_string(),
+        ),
+        ("class-weights", weights.map(|weights| weights.to_string()), or(&config.class_weights, "equal")),
+        ("clip-norm", options.clip_norm.map(|limit| limit.to_string()), text(config.clip_norm)),
+        ("clip-value", options.clip_value.map(|limit| limit.to_string()), text(config.clip_value)),
+        ("decay", options.decay.clone(), or(&config.decay, "all")),
+        ("freeze", freeze, config.freeze.as_ref().map_or("none".into(), |paths| paths.join(","))),
+        (
+            "ema",
+            options.ema.map(|decay| decay.to_string()),
+            config.ema.map_or("none".into(), |decay| decay.to_string()),
+        ),
         ("seed", options.seed.map(|seed| seed.to_string()), config.seed.to_string()),
         ("no-shuffle", options.no_shuffle.then(|| "on".into()), if config.shuffle { "off" } else { "on" }.into()),
         ("init", options.init.as_deref().map(path), config.init.as_deref().map_or("none".into(), path)),
+        (
+            "init-partial",
+            options.init_partial.as_deref().map(path),
+            config.init_partial.as_deref().map_or("none".into(), path),
+        ),
     ];
     match pairs
         .into_iter()

@@ -6,6 +6,7 @@ use crate::graph::{Conv2dBackwardWeight, Node};
 use crate::kernels::reduce::add_splits;
 use crate::kernels::{Dim, Kernel, LIGHT};
 use crate::plan::{Lowering, Operand};
+use std::ops::Range;
 
 /// Filter rows of an iteration of a weight gradient: all, where there are at most 25 taps.
 fn weight_tap_rows(r: usize, s: usize) -> usize {
@@ -37,13 +38,15 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
 
     // Enough splits to keep the adapter busy, not so many that adding them up dominates; and never so few that an
     // invocation loops more than some drivers allow (65,535 iterations).
-    let rows = dy[0] * dy[2];
+    let values = [node.inputs[0], node.inputs[1]];
+    let sample_blocks = ctx.row_ranges(&values, ctx.target.block())?;
+    let rows = sample_blocks[0].len() * dy[2];
     let blocks_w = dy[3].div_ceil(COLS);
     let busy = ctx.target.busy() as usize / lanes.map_or(1, |lanes| 2 * lanes);
     let wanted = busy.div_ceil(units).min((16 << 20) / (4 * weights)).max(1);
     let rows_per_split = rows.div_ceil(wanted).min((32_768 / blocks_w).max(1));
-    let splits = rows.div_ceil(rows_per_split);
-    let total = (units * splits) as u64;
+    let splits_of = |block: &Range<usize>| (block.len() * dy[2]).div_ceil(rows_per_split);
+    let splits = sample_blocks.iter().map(splits_of).sum();
 
     let (kernel, own) = match lanes {
         Some(lanes) => {
@@ -82,22 +85,32 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
     .into_iter()
     .chain(own)
     .fold(kernel.define("BIAS", back.bias), |kernel, (name, value)| kernel.define(name, value));
-    let mut dims = vec![i(x[0]), i(conv.groups), i(w[1]), i(x[2]), i(x[3]), i(outputs), i(tiles)];
-    if lanes.is_some() {
-        dims.push(i(channel_tiles));
-    }
-    dims.extend([dy[2], dy[3], conv.stride[0], r, blocks, conv.padding[0], conv.padding[1], rows_per_split].map(i));
-    dims.push(if lanes.is_some() { i(total as usize) } else { Dim::U(total as u32) });
     let note = format!("x {x:?}, dy {dy:?} -> {w:?}, {splits} splits");
     let bias = node.outputs.get(1).map_or(Operand::Null, |&bias| Operand::Value(bias));
     let results = [(Operand::Value(node.outputs[0]), weights), (bias, if back.bias { w[0] } else { 0 })];
     add_splits(ctx, splits, results, |ctx, [dw, db]| {
-        let operands = [Operand::Value(node.inputs[0]), Operand::Value(node.inputs[1]), dw, db];
-        let launch = match lanes {
-            Some(_) => ctx.launch_groups(kernel, &dims, &operands, total)?,
-            None => ctx.launch(kernel, &dims, &operands, total)?,
-        };
-        launch.cost(flops, note);
+        let mut first_split = 0;
+        for block in &sample_blocks {
+            let samples = block.len();
+            let total = (units * splits_of(block)) as u64;
+            let mut dims = vec![i(samples), i(conv.groups), i(w[1]), i(x[2]), i(x[3]), i(outputs), i(tiles)];
+            if lanes.is_some() {
+                dims.push(i(channel_tiles));
+            }
+            dims.extend([dy[2], dy[3], conv.stride[0], r, blocks, conv.padding[0], conv.padding[1]].map(i));
+            dims.extend([rows_per_split, first_split].map(i));
+            dims.push(if lanes.is_some() { i(total as usize) } else { Dim::U(total as u32) });
+            ctx.within(block.clone(), &values, |ctx| {
+                let operands = [Operand::Value(values[0]), Operand::Value(values[1]), dw, db];
+                let launch = match lanes {
+                    Some(_) => ctx.launch_groups(kernel.clone(), &dims, &operands, total)?,
+                    None => ctx.launch(kernel.clone(), &dims, &operands, total)?,
+                };
+                launch.cost(flops / dy[0] as u64 * samples as u64, note.clone());
+                Ok(())
+            })?;
+            first_split += splits_of(block);
+        }
         Ok(())
     })
 }

@@ -5,8 +5,21 @@ use crate::Result;
 use crate::graph::{Binary, Op, Unary};
 
 pub(super) fn list() -> Vec<Result<Case>> {
-    let functions = [Unary::Relu, Unary::Tanh, Unary::Sigmoid, Unary::Scale(-0.3)];
-    let unary = functions.into_iter().flat_map(|f| [unary(f, &[1]), unary(f, &[3, 5, 7]), unary(f, &[2, 1031])]);
+    let functions = [
+        Unary::Relu,
+        Unary::Tanh,
+        Unary::Sigmoid,
+        Unary::Scale(-0.3),
+        Unary::LeakyRelu(0.01),
+        Unary::LeakyRelu(-0.5),
+        Unary::Relu6,
+        Unary::Gelu,
+        Unary::GeluTanh,
+        Unary::Silu,
+        Unary::HardSwish,
+    ];
+    let unary =
+        functions.into_iter().flat_map(|f| [unary(f, &[1]), unary(f, &[3, 5, 7]), unary(f, &[2, 1031]), wide(f)]);
     let binary = [Binary::Add, Binary::Sub, Binary::Mul].into_iter().flat_map(|f| PAIRS.map(|(a, b)| binary(f, a, b)));
     let broadcast = REPEATS.map(|(from, to)| {
         case(format!("broadcast {from:?} to {to:?}"), |g| {
@@ -56,10 +69,23 @@ fn others() -> [Result<Case>; 3] {
 
 fn unary(function: Unary, shape: &[usize]) -> Result<Case> {
     let op = Op::Unary(function);
-    case(format!("{} {shape:?}", op.name()), |g| {
+    case(format!("{} {shape:?}{}", op.name(), slope(function)), |g| {
         let x = g.tensor(shape)?;
         g.add_one(op, &[x])
     })
+}
+
+/// Operands far outside of where a function bends.
+fn wide(function: Unary) -> Result<Case> {
+    case(format!("{} wide{}", Op::Unary(function).name(), slope(function)), |g| {
+        let x = g.tensor(&[3, 331])?;
+        let x = g.unary(x, Unary::Scale(20.0))?;
+        g.unary(x, function)
+    })
+}
+
+fn slope(function: Unary) -> String {
+    if let Unary::LeakyRelu(slope) = function { format!(" slope {slope}") } else { String::new() }
 }
 
 fn binary(function: Binary, a: &[usize], b: &[usize]) -> Result<Case> {

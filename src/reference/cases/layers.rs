@@ -3,9 +3,9 @@
 
 use super::{Case, Sketch, case};
 use crate::Result;
-use crate::graph::{Conv2d, DType, Gather, Pool2d, Unary, Value};
+use crate::graph::{Conv2d, DType, Gather, Pool2d, ResponseNorm, Unary, Value};
 
-pub(super) fn list() -> [Result<Case>; 10] {
+pub(super) fn list() -> [Result<Case>; 14] {
     [
         case("conv2d + relu", |g| {
             let x = g.tensor(&[3, 5, 7, 6])?;
@@ -43,6 +43,33 @@ pub(super) fn list() -> [Result<Case>; 10] {
             let x = g.tanh(x)?;
             let logits = linear_layer(g, x, 10)?;
             Ok(g.cross_entropy(logits, labels)?.0)
+        }),
+        case("conv2d + gelu + conv2d + silu", |g| {
+            let x = g.tensor(&[2, 3, 8, 7])?;
+            let x = conv_layer(g, x, 5, 3, Unary::Gelu)?;
+            conv_layer(g, x, 4, 3, Unary::Silu)
+        }),
+        case("linear + hardswish + linear + leaky_relu + linear + gelu_tanh", |g| {
+            let mut x = g.tensor(&[5, 13])?;
+            for (outputs, f) in [(17, Unary::HardSwish), (33, Unary::LeakyRelu(0.1)), (3, Unary::GeluTanh)] {
+                x = linear_layer(g, x, outputs)?;
+                x = g.unary(x, f)?;
+            }
+            Ok(x)
+        }),
+        case("max_pool2d after relu6, pad, flatten, linear", |g| {
+            let x = g.tensor(&[2, 3, 6, 6])?;
+            let x = conv_layer(g, x, 4, 3, Unary::Relu6)?;
+            let x = g.pool2d(x, Pool2d::max([2, 2]))?;
+            let x = g.unary(x, Unary::Silu)?;
+            let x = g.flatten(x, 1)?;
+            linear_layer(g, x, 7)
+        }),
+        case("conv2d + relu + response_norm + max_pool2d", |g| {
+            let x = g.tensor(&[2, 3, 11, 11])?;
+            let x = conv_layer(g, x, 16, 3, Unary::Relu)?;
+            let x = g.response_norm(x, ResponseNorm { alpha: 1.0, ..ResponseNorm::new(5) })?;
+            g.pool2d(x, Pool2d { stride: [2, 2], ..Pool2d::max([3, 3]) })
         }),
         case("residual block", |g| {
             let x = g.tensor(&[2, 4, 6, 5])?;

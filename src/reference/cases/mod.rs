@@ -12,13 +12,14 @@
 //! }
 //! ```
 
+mod batch_norm;
 mod conv;
 mod elementwise;
 mod layers;
 mod layout;
 mod loss;
 mod matmul;
-mod normalisation;
+mod norm;
 mod pool;
 mod reduce;
 
@@ -47,9 +48,18 @@ pub struct Case {
 ///
 /// None: the list is fixed, and a test builds it.
 pub fn cases() -> Result<Vec<Case>> {
-    let families =
-        [conv::list(), matmul::list(), pool::list(), elementwise::list(), layout::list(), reduce::list(), loss::list()];
-    families.into_iter().flatten().chain(normalisation::list()).chain(layers::list()).collect()
+    let families = [
+        conv::list(),
+        matmul::list(),
+        pool::list(),
+        elementwise::list(),
+        layout::list(),
+        reduce::list(),
+        norm::list(),
+        batch_norm::list(),
+        loss::list(),
+    ];
+    families.into_iter().flatten().chain(layers::list()).collect()
 }
 
 impl Case {
@@ -134,6 +144,6 @@ mod tests {
             assert!(names.insert(case.name.clone()), "two cases are called {}", case.name);
         }
         // All but parameter, scale_backward (only ever a mask) and the fused forms that no graph begins with.
-        assert_eq!(operators.len(), 44, "{operators:?}");
+        assert_eq!(operators.len(), 64, "{operators:?}");
     }
 }

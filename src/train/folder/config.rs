@@ -1,8 +1,9 @@
 //! `config.toml`: what a run was asked to do, enough to do it again.
 
-use crate::graph::Optimizer;
+use crate::graph::{Clip, Optimizer};
 use crate::io::write_atomic;
-use crate::train::Settings;
+use crate::plan::Groups;
+use crate::train::{ClassWeights, Settings};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -21,17 +22,21 @@ pub struct Config {
     pub epochs: u64,
     /// Ends the run after this many steps, if that is earlier.
     pub steps: Option<u64>,
-    /// `sgd`, `adam` or `adamw`.
+    /// `sgd`, `adam`, `adamw` or `rmsprop`.
     pub optimizer: String,
     /// The learning rate before the schedule.
     pub lr: f64,
-    /// Of `sgd`.
+    /// Of `sgd` and `rmsprop`.
     pub momentum: Option<f32>,
     /// Of `sgd`.
     pub nesterov: Option<bool>,
     /// Decays of the moments of `adam` and `adamw`.
     pub betas: Option<[f32; 2]>,
-    /// Of `adam` and `adamw`.
+    /// Decay of the mean of squares of `rmsprop`.
+    pub alpha: Option<f32>,
+    /// Of `rmsprop`.
+    pub centered: Option<bool>,
+    /// Of `adam`, `adamw` and `rmsprop`.
     pub eps: Option<f32>,
     /// Decay of the weights.
     pub weight_decay: f32,
@@ -39,12 +44,30 @@ pub struct Config {
     pub schedule: String,
     /// The rate of every dropout, if not each layer's own.
     pub dropout: Option<f32>,
+    /// Batches per step, if more than one.
+    pub accumulate: Option<usize>,
+    /// The share of each target that is spread over all classes, if any.
+    pub label_smoothing: Option<f32>,
+    /// `balanced` or a number for each class, if not all classes count the same.
+    pub class_weights: Option<String>,
+    /// The limit on the norm of all gradients.
+    pub clip_norm: Option<f32>,
+    /// The limit on each gradient.
+    pub clip_value: Option<f32>,
+    /// `weights` if tensors of a single axis are spared from decay.
+    pub decay: Option<String>,
+    /// Paths that are frozen.
+    pub freeze: Option<Vec<String>>,
+    /// The decay of moving averages of the weights.
+    pub ema: Option<f64>,
     /// Of the first weights, of the order of samples and of what is dropped.
     pub seed: u64,
     /// Whether each epoch has an order of its own.
     pub shuffle: bool,
     /// The file that the first weights came from.
     pub init: Option<PathBuf>,
+    /// The file that a part of the first weights came from.
+    pub init_partial: Option<PathBuf>,
     /// The adapter that the run was last on; another one rounds differently.
     pub adapter: Option<String>,
 }
@@ -52,35 +75,57 @@ pub struct Config {
 impl Config {
     /// Of a run of `model` on `data`.
     pub fn new(model: &str, data: &str, settings: &Settings) -> Self {
-        let (optimizer, momentum, nesterov, betas, eps, weight_decay) = match settings.optimizer {
-            Optimizer::Sgd { momentum, nesterov, weight_decay, .. } => {
-                ("sgd", Some(momentum), Some(nesterov), None, None, weight_decay)
-            }
-            Optimizer::Adam { beta1, beta2, eps, weight_decay, decoupled, .. } => {
-                let name = if decoupled { "adamw" } else { "adam" };
-                (name, None, None, Some([beta1, beta2]), Some(eps), weight_decay)
-            }
-        };
-        Self {
+        let mut config = Self {
             model: model.into(),
             data: data.into(),
             batch_size: settings.batch_size,
             epochs: settings.epochs,
             steps: settings.steps,
-            optimizer: optimizer.into(),
+            optimizer: String::new(),
             lr: settings.optimizer.lr(),
-            momentum,
-            nesterov,
-            betas,
-            eps,
-            weight_decay,
+            momentum: None,
+            nesterov: None,
+            betas: None,
+            alpha: None,
+            centered: None,
+            eps: None,
+            weight_decay: 0.0,
             schedule: settings.schedule.to_string(),
             dropout: settings.dropout,
+            accumulate: (settings.accumulate > 1).then_some(settings.accumulate),
+            label_smoothing: (settings.label_smoothing != 0.0).then_some(settings.label_smoothing),
+            class_weights: match &settings.class_weights {
+                ClassWeights::Equal => None,
+                weights => Some(weights.to_string()),
+            },
+            clip_norm: settings.clip.and_then(|clip| if let Clip::Norm(limit) = clip { Some(limit) } else { None }),
+            clip_value: settings.clip.and_then(|clip| if let Clip::Value(limit) = clip { Some(limit) } else { None }),
+            decay: settings.groups.spare_vectors.then(|| "weights".into()),
+            freeze: (!settings.groups.frozen.is_empty()).then(|| settings.groups.frozen.clone()),
+            ema: settings.average,
             seed: settings.seed,
             shuffle: settings.shuffle,
             init: None,
+            init_partial: None,
             adapter: None,
+        };
+        match settings.optimizer {
+            Optimizer::Sgd { momentum, nesterov, weight_decay, .. } => {
+                config.optimizer = "sgd".into();
+                (config.momentum, config.nesterov, config.weight_decay) =
+                    (Some(momentum), Some(nesterov), weight_decay);
+            }
+            Optimizer::Adam { beta1, beta2, eps, weight_decay, decoupled, .. } => {
+                config.optimizer = if decoupled { "adamw" } else { "adam" }.into();
+                (config.betas, config.eps, config.weight_decay) = (Some([beta1, beta2]), Some(eps), weight_decay);
+            }
+            Optimizer::RmsProp { alpha, eps, momentum, centered, weight_decay, .. } => {
+                config.optimizer = "rmsprop".into();
+                (config.alpha, config.centered, config.eps) = (Some(alpha), Some(centered), Some(eps));
+                (config.momentum, config.weight_decay) = (Some(momentum), weight_decay);
+            }
         }
+        config
     }
 
     /// The settings that these words stand for.
@@ -99,7 +144,20 @@ impl Config {
             }
             "adam" => Optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled: false },
             "adamw" => Optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled: true },
-            other => return Err(Error::usage(format!("there is no optimizer {other:?}; there are sgd, adam, adamw"))),
+            "rmsprop" => {
+                let (alpha, centered) = (self.alpha.unwrap_or(0.99), self.centered.unwrap_or(false));
+                let momentum = self.momentum.unwrap_or(0.0);
+                Optimizer::RmsProp { lr, alpha, eps, momentum, centered, weight_decay }
+            }
+            other => {
+                let message = format!("there is no optimizer {other:?}; there are sgd, adam, adamw, rmsprop");
+                return Err(Error::usage(message));
+            }
+        };
+        let spare_vectors = match self.decay.as_deref() {
+            None | Some("all") => false,
+            Some("weights") => true,
+            Some(other) => return Err(Error::usage(format!("decay is {other:?}; it can be all or weights"))),
         };
         Ok(Settings {
             batch_size: self.batch_size,
@@ -108,6 +166,12 @@ impl Config {
             optimizer,
             schedule: self.schedule.parse()?,
             dropout: self.dropout,
+            accumulate: self.accumulate.unwrap_or(1),
+            label_smoothing: self.label_smoothing.unwrap_or(0.0),
+            class_weights: self.class_weights.as_deref().unwrap_or("equal").parse()?,
+            clip: self.clip_norm.map(Clip::Norm).or(self.clip_value.map(Clip::Value)),
+            groups: Groups { frozen: self.freeze.clone().unwrap_or_default(), spare_vectors },
+            average: self.ema,
             seed: self.seed,
             shuffle: self.shuffle,
         })
@@ -121,7 +185,11 @@ impl Config {
     pub fn read(dir: impl AsRef<Path>) -> Result<Self> {
         let path = path(dir.as_ref());
         let text = std::fs::read_to_string(&path).map_err(|error| Error::io(&path, "read", error))?;
-        toml::from_str(&text).map_err(|error| Error::format(&path, error.to_string().trim_end()))
+        Self::parse(&path, &text)
+    }
+
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|error| Error::format(path, error.to_string().trim_end()))
     }
 
     /// Writes `config.toml` into `dir`.

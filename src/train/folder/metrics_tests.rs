@@ -1,5 +1,6 @@
 use super::*;
-use crate::train::folder::rows::read;
+use crate::train::folder::rows::{parse, read};
+use proptest::prelude::*;
 
 fn step(step: u64, epoch: u64) -> StepMetrics {
     StepMetrics { step, epoch, loss: 0.1, accuracy: 0.25, lr: 0.05, images_per_second: 1234.56 }
@@ -90,4 +91,23 @@ fn other_files_are_refused() {
         assert!(error.contains("metrics.csv: ") && error.contains(says), "{error}");
     }
     assert!(read(dir.path()).unwrap_err().to_string().contains("not a regular file"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damage_never_panics(
+        damages in prop::collection::vec((any::<prop::sample::Index>(), 0..9_usize, prop::collection::vec(any::<u8>(), 0..6)), 1..4)
+    ) {
+        let mut bytes = [HEADER.join(",").as_bytes(), b"\n1,1,train,2.3,0.1,0.01,100.0\n1,1,test,2.2,0.2,0.01,100.0\n"].concat();
+        let lines = bytes.len() + 20;
+        for (place, removed, added) in damages {
+            let place = place.index(bytes.len());
+            bytes.splice(place..(place + removed).min(bytes.len()), added);
+        }
+        if let Ok(rows) = parse(Path::new("metrics.csv"), &bytes[..]) {
+            prop_assert!(rows.len() <= lines);
+        }
+    }
 }

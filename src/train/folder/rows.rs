@@ -3,6 +3,8 @@
 use crate::train::{EvalMetrics, StepMetrics};
 use crate::{Error, Result};
 use csv::{ReaderBuilder, StringRecord};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 pub(super) const HEADER: [&str; 7] = ["step", "epoch", "split", "loss", "accuracy", "lr", "images_per_second"];
@@ -57,8 +59,12 @@ pub(super) fn read_records(path: &Path) -> Result<Vec<(StringRecord, Row)>> {
     if !path.is_file() {
         return Err(Error::format(path, "not a regular file; remove it, or use another --out"));
     }
-    let mut reader =
-        ReaderBuilder::new().flexible(true).from_path(path).map_err(|error| failure(path, "read", error))?;
+    let file = File::open(path).map_err(|error| Error::io(path, "read", error))?;
+    parse(path, file)
+}
+
+pub(crate) fn parse(path: &Path, source: impl Read) -> Result<Vec<(StringRecord, Row)>> {
+    let mut reader = ReaderBuilder::new().flexible(true).from_reader(source);
     let header = reader.headers().map_err(|error| failure(path, "read", error))?;
     if header.iter().ne(HEADER) {
         let expected = HEADER.join(",");

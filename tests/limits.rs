@@ -1,0 +1,172 @@
+//! Tensors above what a binding covers: the same numbers, to the last bit, as on an adapter with room for them.
+
+use std::collections::HashMap;
+use wgrad::gpu::{Gpu, Runner, StepNumbers};
+use wgrad::graph::{Clip, DType, Graph, Mode, Optimizer, Unary, Value, differentiate};
+use wgrad::nn::{self, BatchNorm2d, Conv2d, Dropout, Linear, MaxPool2d, Module, Relu, Sequential};
+use wgrad::plan::{Arena, Plan, Program, Update};
+use wgrad::prelude::*;
+use wgrad::train::initial_state;
+
+/// A device on the adapter that the tests use, with this limit on bindings.
+fn limited(max_storage_buffer_binding_size: u64) -> Gpu {
+    let full = Gpu::new().unwrap();
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    let same = |adapter: &wgpu::Adapter| {
+        let info = adapter.get_info();
+        (info.name, info.backend) == (full.info().name.clone(), full.info().backend)
+    };
+    let adapter = adapters.into_iter().find(same).unwrap();
+    let descriptor = wgpu::DeviceDescriptor {
+        required_features: adapter.features() & wgpu::Features::SUBGROUP,
+        required_limits: wgpu::Limits { max_storage_buffer_binding_size, ..adapter.limits() },
+        ..Default::default()
+    };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    Gpu::from_wgpu(device, queue)
+}
+
+/// A training step of `net` on random images.
+fn program(net: impl Module, input: &[usize], classes: usize) -> Program {
+    let mut graph = Graph::with_mode(Mode { training: true, dropout: None, seed: 7 });
+    let x = graph.input("x", input, DType::F32).unwrap();
+    let labels = graph.input("labels", &input[..1], DType::U32).unwrap();
+    let logits = net.forward(&mut graph, x).unwrap();
+    assert_eq!(graph.shape(logits), [input[0], classes]);
+    let (loss, _) = graph.cross_entropy(logits, labels).unwrap();
+    let parameters: Vec<Value> = graph.parameters().map(|(_, value)| value).collect();
+    let derived = differentiate(&graph, loss, &parameters).unwrap();
+    let mut program = Program::new("step", derived.graph, &[loss, logits]);
+    program.gradients = parameters.into_iter().zip(derived.grads.into_iter().flatten()).collect();
+    program.update = Some(Update { average: true, ..Optimizer::from(Adam::new(1e-2)).into() });
+    program
+}
+
+/// All that two steps leave: loss, logits, parameters, running statistics, gradients, moments.
+fn trained(gpu: &Gpu, program: &Program) -> (Plan, Vec<Vec<u8>>) {
+    pollster::block_on(async {
+        let mut runner = Runner::new(gpu, program).await.unwrap();
+        for ((_, value, _), numbers) in program.graph.state().zip(initial_state(&program.graph, 1)) {
+            runner.feed(value, bytemuck::cast_slice(&numbers)).unwrap();
+        }
+        let feeds: HashMap<Value, _> = wgrad::reference::feeds(&program.graph, 3);
+        for (_, value) in program.graph.inputs() {
+            let numbers = &feeds[&value].data;
+            let floats: Vec<f32> = numbers.iter().map(|&number| number as f32).collect();
+            let labels: Vec<u32> = numbers.iter().map(|&number| number as u32).collect();
+            match program.graph.info(value).dtype {
+                DType::F32 => runner.feed(value, bytemuck::cast_slice(&floats)).unwrap(),
+                _ => runner.feed(value, bytemuck::cast_slice(&labels)).unwrap(),
+            }
+        }
+        for step in 0..2 {
+            let rates = program.update.unwrap().optimizer.step_numbers(1e-2, step + 1);
+            runner.set_step(StepNumbers { index: step as u32, rates, ..StepNumbers::once() }).unwrap();
+            runner.run().unwrap();
+        }
+        let mut left = vec![];
+        for value in &program.outputs {
+            left.push(runner.read(*value).await.unwrap());
+        }
+        let places: Vec<_> = runner.plan().parameters.iter().cloned().collect();
+        let states = [Arena::State(0), Arena::State(1), Arena::Average];
+        let states = if program.update.unwrap().average { &states[..] } else { &[] };
+        for &arena in [Arena::Parameters, Arena::Gradients].iter().chain(states) {
+            for place in &places {
+                if arena != Arena::Parameters && place.group == wgrad::plan::Group::Kept {
+                    continue;
+                }
+                let mut bytes = vec![];
+                for region in place.regions(arena) {
+                    bytes.extend(runner.read_region(&region).await.unwrap());
+                }
+                left.push(bytes);
+            }
+        }
+        (runner.plan().clone(), left)
+    })
+}
+
+fn assert_same(net: impl Module, input: &[usize], classes: usize, limit: u64) {
+    let program = program(net, input, classes);
+    let (whole_plan, whole) = trained(&Gpu::new().unwrap(), &program);
+    let (plan, cut) = trained(&limited(limit), &program);
+    assert!(plan.dispatches.len() > whole_plan.dispatches.len(), "nothing was cut");
+    assert!(plan.dispatches.iter().flat_map(|dispatch| &dispatch.bindings).all(|region| region.size <= limit));
+    let differing = whole.iter().zip(&cut).filter(|(whole, cut)| whole != cut).count();
+    assert_eq!(differing, 0, "of {} tensors", whole.len());
+    let loss = f32::from_le_bytes(whole[0][..4].try_into().unwrap());
+    assert!(loss.is_finite() && loss > 0.0);
+}
+
+/// The norm of gradients in parts is a sum in another order, and otherwise the same.
+#[test]
+fn the_norm_of_gradients_in_parts() {
+    let net = Sequential::new().add("fc1", Linear::new(511, 257)).add("relu1", Relu).add("fc2", Linear::new(257, 10));
+    let mut program = program(net, &[8, 511], 10);
+    let update = Update { clip: Some(Clip::Norm(0.01)), ..Optimizer::sgd(1e-2).into() };
+    program.update = Some(update);
+    let weights = |gpu: &Gpu| {
+        let (plan, left) = trained(gpu, &program);
+        let sums = plan.kernels().filter(|kernel| kernel.name == "norm_squares").count();
+        let floats = |bytes: &Vec<u8>| bytemuck::pod_collect_to_vec::<u8, f32>(bytes);
+        (sums, left[program.outputs.len()..].iter().flat_map(floats).collect::<Vec<f32>>())
+    };
+    let ((few, whole), (many, cut)) = (weights(&Gpu::new().unwrap()), weights(&limited(1 << 16)));
+    assert!(few >= 1 && many > few + 4, "{few} {many}");
+    let differences = whole.iter().zip(&cut).map(|(a, b)| (a - b).abs());
+    assert!(differences.fold(0.0, f32::max) <= 1e-7, "a part was left out of the norm, or counted twice");
+    program.update = Some(Update { clip: None, ..update });
+    let (_, unclipped) = trained(&Gpu::new().unwrap(), &program);
+    let unclipped: Vec<f32> =
+        unclipped[program.outputs.len()..].iter().flat_map(|b| bytemuck::pod_collect_to_vec::<u8, f32>(b)).collect();
+    assert!(whole.iter().zip(&unclipped).any(|(a, b)| (a - b).abs() > 1e-4), "nothing was clipped");
+}
+
+#[test]
+fn weights_in_parts() {
+    let net = Sequential::new()
+        .add("fc1", Linear::new(512, 4096))
+        .add("relu1", Relu)
+        .add("fc2", Linear::new(4096, 1024))
+        .add("relu2", Relu)
+        .add("fc3", Linear::new(1024, 10));
+    assert_same(net, &[8, 512], 10, 1 << 20);
+}
+
+/// By other extents than multiples of four the kernels for any adapter run, and parts are not all of one size.
+#[test]
+fn odd_weights_in_parts() {
+    let net = Sequential::new()
+        .add("fc1", Linear::new(333, 1001))
+        .add("tanh", nn::Tanh)
+        .add("fc2", Linear::new(1001, 707))
+        .add("relu", Relu)
+        .add("fc3", Linear::new(707, 3));
+    assert_same(net, &[5, 333], 3, 300_000);
+}
+
+#[test]
+fn activations_in_ranges_of_samples() {
+    let net = |graph: &mut Graph, x: Value| {
+        let x = Sequential::new()
+            .add("conv1", Conv2d::new(3, 16, 3).padding(1))
+            .add("norm1", BatchNorm2d::new(16))
+            .add("relu1", Relu)
+            .add("drop", Dropout(0.3))
+            .forward(graph, x)?;
+        let y = Sequential::new()
+            .add("conv2", Conv2d::new(16, 8, 3).padding(1))
+            .add("norm2", BatchNorm2d::new(8))
+            .forward(graph, x)?;
+        let z = Sequential::new().add("conv3", Conv2d::new(16, 8, 1)).forward(graph, x)?;
+        let z = graph.unary(z, Unary::Tanh)?;
+        let both = graph.concat(&[y, z], 1)?;
+        let sum = graph.add(both, x)?;
+        let pooled = Sequential::new().add("pool", MaxPool2d::new(2)).forward(graph, sum)?;
+        let mean = graph.mean(pooled, &[2, 3], false)?;
+        Sequential::new().add("fc", Linear::new(16, 10)).forward(graph, mean)
+    };
+    assert_same(net, &[14, 3, 208, 208], 10, 32 << 20);
+}
