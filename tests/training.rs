@@ -202,3 +202,23 @@ fn senseless_settings_are_refused() {
         Trainer::new(&gpu, models::lenet5(7)).settings(settings()).fit(&data::digits()).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("7 classes"), "{error}");
 }
+
+/// Neither part fits into a binding of 256 KiB: batches pass through a window, and the numbers stay.
+#[test]
+fn a_data_set_that_does_not_fit_trains_alike() {
+    let run = |limits: wgpu::Limits| {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+        let gpu = pollster::block_on(async {
+            let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await.unwrap();
+            let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..wgpu::DeviceDescriptor::default() };
+            let (device, queue) = adapter.request_device(&descriptor).await.unwrap();
+            Gpu::from_wgpu(device, queue)
+        });
+        let augment = "crop:2,mixup:0.5".parse().unwrap();
+        let settings = Settings { batch_size: 8, epochs: 1, steps: Some(120), augment, ..settings() };
+        let report = Trainer::new(&gpu, models::lenet5(10)).settings(settings).fit(&data::digits()).unwrap();
+        (report.last.to_file().to_bytes().unwrap(), report.evaluations.iter().map(|e| e.loss).collect::<Vec<_>>())
+    };
+    let small = wgpu::Limits { max_storage_buffer_binding_size: 256 << 10, ..wgpu::Limits::default() };
+    assert_eq!(run(small), run(wgpu::Limits::default()));
+}

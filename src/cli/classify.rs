@@ -24,7 +24,7 @@ pub fn logits(
     let pixels = graph.input("images", &[count, c, h, w], DType::U8)?;
     let labels = graph.input("labels", &[count], DType::U32)?;
     let order = graph.input("order", &[count], DType::U32)?;
-    let gather = Gather { batch, mean: network.mean.clone(), std: network.std.clone() };
+    let gather = Gather::plain(batch, &network.mean, &network.std);
     let (x, _) = graph.scoped("batch", |graph| graph.gather(pixels, labels, order, gather))?;
     let result = network.model.forward(&mut graph, x)?;
 

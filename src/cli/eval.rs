@@ -1,17 +1,23 @@
 //! `wgrad eval`: how good a trained network is, class by class.
 
-use super::{Context, classify, out, weights};
+use super::{Context, classify, out, reading, weights};
 use serde_json::json;
-use wgrad::data::{self, Images};
+use wgrad::data::Images;
+use wgrad::train::read_weights;
 use wgrad::{Error, Result};
 
 #[derive(clap::Args)]
 pub struct Options {
     #[command(flatten)]
     weights: weights::Options,
-    /// The data set whose test images are used: digits, or mnist:DIR
+    /// The data set whose test images are used, as in training
     #[arg(long)]
     data: String,
+    #[command(flatten)]
+    reading: reading::Options,
+    /// The seed of the run, which decides about --holdout [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
     /// Images at a time
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
@@ -32,7 +38,9 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
     if options.batch_size == 0 {
         return Err(Error::usage("--batch-size must be at least 1"));
     }
-    let dataset = data::open(&options.data)?;
+    // Of weights that another program saved nothing is known yet.
+    let input = read_weights(&options.weights.weights).ok().map(|weights| weights.input);
+    let dataset = reading::open(&options.data, &options.reading.or_input(input), options.seed, None)?;
     let mut network = options.weights.load(Some(&dataset))?;
     if network.classes.len() != dataset.classes.len() {
         let (have, want) = (network.classes.len(), dataset.classes.len());

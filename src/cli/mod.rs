@@ -7,13 +7,16 @@
 
 mod bench;
 mod classify;
+mod data;
 mod devices;
 mod eval;
 mod out;
 mod picture;
 mod predict;
 mod profile;
+mod reading;
 mod selftest;
+mod sheet;
 mod summary;
 mod train;
 mod weights;
@@ -43,6 +46,8 @@ enum Command {
     Eval(eval::Options),
     /// Tell what is on pictures
     Predict(predict::Options),
+    /// Tell what is in a data set, and show it as a network sees it
+    Data(data::Options),
     /// Show a network layer by layer, and with --plan every dispatch and byte of a training step
     Summary(summary::Options),
     /// List adapters, limits and features, and say which one would be used and why
@@ -76,6 +81,7 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Train(options) => train::run(&context, &options),
         Command::Eval(options) => eval::run(&context, &options),
         Command::Predict(options) => predict::run(&context, &options),
+        Command::Data(options) => data::run(&context, &options),
         Command::Summary(options) => summary::run(&context, &options),
         Command::Devices(options) => devices::run(&context, &options),
         Command::Selftest(options) => selftest::run(&context, &options),

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::Images;
+use super::{Images, resize};
 use crate::{Error, Result};
 
 /// Labelled images to train and to test on.
@@ -20,6 +20,8 @@ pub struct Dataset {
     pub train: Images,
     /// What to measure on; never learned from.
     pub test: Images,
+    /// What its reader has to say: pictures left out, colours changed, parts split off.
+    pub notes: Vec<String>,
     pub(super) scale: Scale,
 }
 
@@ -28,6 +30,11 @@ pub struct Dataset {
 pub(super) enum Scale {
     /// By zeros around its images.
     Pad,
+    /// By scaling until the shorter side fits, and cutting out the middle.
+    Resize,
+    /// Likewise, from the files.
+    #[cfg(feature = "images")]
+    Files(std::sync::Arc<super::folder::Files>),
     /// By drawing train and test anew, from what their pixels were scaled up from.
     Redraw { sides: RangeInclusive<usize>, draw: fn(usize) -> (Images, Images) },
 }
@@ -45,7 +52,8 @@ impl Dataset {
         train: Images,
         test: Images,
     ) -> Result<Dataset> {
-        let data = Dataset { name: name.into(), classes, mean, std, train, test, scale: Scale::Pad };
+        let (name, scale) = (name.into(), Scale::Pad);
+        let data = Dataset { name, classes, mean, std, train, test, notes: vec![], scale };
         data.check()?;
         Ok(data)
     }
@@ -55,7 +63,9 @@ impl Dataset {
     /// One channel is repeated to three, with its mean and std. Images that are too small by an even margin get zeros
     /// on all sides, black before normalisation: 28x28 becomes 32x32 with 2 on each side, as in LeCun et al. 1998,
     /// "Gradient-based learning applied to document recognition", section II.B. The embedded digits are scaled up
-    /// from their 8x8 instead. Choose among the images afterwards, not before.
+    /// from their 8x8 instead, and photographs (CIFAR, folders) are scaled until the shorter side fits and cut to their
+    /// middle, exactly as torchvision's `Resize` and `CenterCrop` do, or turned grey. Choose among the images afterwards,
+    /// not before.
     ///
     /// # Errors
     ///
@@ -71,11 +81,24 @@ impl Dataset {
             return Err(self.misfit(shape));
         }
         if from[0] != shape[0] {
-            self.mean = vec![self.mean[0]; shape[0]];
-            self.std = vec![self.std[0]; shape[0]];
+            let changed = |numbers: &[f32]| match shape[0] {
+                1 => vec![resize::weighted(numbers)],
+                channels => vec![numbers[0]; channels],
+            };
+            (self.mean, self.std) = (changed(&self.mean), changed(&self.std));
         }
-        self.train = self.train.padded(shape)?;
-        self.test = self.test.padded(shape)?;
+        (self.train, self.test) = match &self.scale {
+            #[cfg(feature = "images")]
+            Scale::Files(files) => {
+                let (train, test) = files.read(shape)?;
+                if train.labels != self.train.labels || test.labels != self.test.labels {
+                    return Err(self.changed(shape));
+                }
+                (train, test)
+            }
+            Scale::Resize => (self.train.resized(shape)?, self.test.resized(shape)?),
+            _ => (self.train.padded(shape)?, self.test.padded(shape)?),
+        };
         Ok(self)
     }
 
@@ -86,30 +109,35 @@ impl Dataset {
         }
         let (train, test) = draw(height);
         if train.labels != self.train.labels || test.labels != self.test.labels {
-            return Err(Error::usage(format!(
-                "data set {}: its images were changed, so they cannot be drawn anew at {height}x{width}; \
-                 fit the whole data set first, then choose among its images",
-                self.name
-            )));
+            return Err(self.changed([1, height, width]));
         }
         (self.train, self.test) = (train, test);
         Ok(())
     }
 
+    fn changed(&self, [_, height, width]: [usize; 3]) -> Error {
+        Error::usage(format!(
+            "data set {}: its images were changed, so they cannot be made anew at {height}x{width}; \
+             fit the whole data set first, then choose among its images",
+            self.name
+        ))
+    }
+
     fn reaches(&self, [channels, height, width]: [usize; 3]) -> bool {
         let [c, h, w] = self.train.shape;
         let even = |from: usize, to: usize| to.checked_sub(from).is_some_and(|margin| margin % 2 == 0);
-        let scales = match self.scale {
-            Scale::Pad => even(h, height) && even(w, width),
-            Scale::Redraw { .. } => (h, w) == (height, width),
-        };
-        scales && (c == channels || (c, channels) == (1, 3))
+        match self.scale {
+            Scale::Pad => even(h, height) && even(w, width) && (c == channels || (c, channels) == (1, 3)),
+            Scale::Redraw { .. } => (h, w) == (height, width) && (c == channels || (c, channels) == (1, 3)),
+            _ => height > 0 && width > 0 && [1, 3].contains(&channels),
+        }
     }
 
     fn misfit(&self, shape: [usize; 3]) -> Error {
         let how = match &self.scale {
             Scale::Pad => "padded with zeros by an even number of rows and columns".to_string(),
             Scale::Redraw { sides, .. } => format!("drawn as squares of {} to {} pixels", sides.start(), sides.end()),
+            _ => "scaled to any size".to_string(),
         };
         Error::shape(
             format!("data set {}", self.name),
@@ -121,7 +149,7 @@ impl Dataset {
         )
     }
 
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let [channels, ..] = self.train.shape;
         if self.train.shape != self.test.shape {
             return Err(Error::usage(format!(

@@ -66,6 +66,7 @@ fn dataset(size: usize) -> Dataset {
         std: vec![STD],
         train,
         test,
+        notes: vec![],
         scale: Scale::Redraw { sides: SIDES, draw: parts },
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::resize;
 use crate::{Error, Result};
 
 /// `N` images of one shape with their labels, in the order of their file.
@@ -77,6 +78,17 @@ impl Images {
     }
 }
 
+impl Images {
+    /// Every image in another shape, see [`resize::fit`]; channels are 1 or 3.
+    pub(super) fn resized(&self, shape: [usize; 3]) -> Result<Images> {
+        let mut pixels = zeros(self.len(), shape)?;
+        for (i, out) in pixels.chunks_exact_mut(shape.iter().product()).enumerate() {
+            out.copy_from_slice(&resize::fit(self.image(i), self.shape, shape));
+        }
+        Ok(Images { shape, pixels, labels: self.labels.clone() })
+    }
+}
+
 /// Pixels would flood every message.
 impl fmt::Debug for Images {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -84,11 +96,11 @@ impl fmt::Debug for Images {
     }
 }
 
-fn bytes(n: usize, shape: [usize; 3]) -> Option<usize> {
+pub(super) fn bytes(n: usize, shape: [usize; 3]) -> Option<usize> {
     shape.iter().try_fold(n, |product, &dim| product.checked_mul(dim))
 }
 
-fn zeros(n: usize, shape: [usize; 3]) -> Result<Vec<u8>> {
+pub(super) fn zeros(n: usize, shape: [usize; 3]) -> Result<Vec<u8>> {
     let mut pixels = Vec::new();
     match bytes(n, shape) {
         Some(size) if pixels.try_reserve_exact(size).is_ok() => {

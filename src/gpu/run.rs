@@ -1,7 +1,7 @@
 //! Running a graph once: for tests, the self test, and whoever wants a graph's values without a training loop.
 
 use super::{Executable, Gpu, Memory, Staging};
-use crate::graph::{DType, Value};
+use crate::graph::{DType, Op, Value};
 use crate::plan::{Arena, Plan, Program, Region, Role};
 use crate::{Error, Result};
 use std::collections::HashSet;
@@ -30,13 +30,26 @@ pub struct StepNumbers {
     pub average: f32,
     /// Whether more batches of the step follow, and its update is left to them. Kernels do not see this.
     pub partial: bool,
+    /// The weight of a mixup, see [`Augment::lambda`](crate::graph::Augment::lambda).
+    pub lambda: f32,
 }
 
 impl Default for StepNumbers {
     /// A step of one batch without samples.
     fn default() -> Self {
         let [index, slot, first, valid] = [0; 4];
-        Self { index, slot, first, valid, rates: [0.0; 3], fresh: true, share: 1.0, average: 1.0, partial: false }
+        Self {
+            index,
+            slot,
+            first,
+            valid,
+            rates: [0.0; 3],
+            fresh: true,
+            share: 1.0,
+            average: 1.0,
+            partial: false,
+            lambda: 0.0,
+        }
     }
 }
 
@@ -52,6 +65,7 @@ impl StepNumbers {
         let mut words = [0; STEP_BLOCK as usize / 4];
         words[..7].copy_from_slice(&[self.index, self.slot, self.first, self.valid, a, b, c]);
         words[7..10].copy_from_slice(&[self.fresh.into(), self.share.to_bits(), self.average.to_bits()]);
+        words[10] = self.lambda.to_bits();
         bytemuck::cast(words)
     }
 }
@@ -73,7 +87,12 @@ impl Runner {
         let executable = Executable::new(gpu, &plan, &memory).await?;
         let staging = Staging::new(gpu, "results", 4 << 20).await?;
         let steps = Region { role: Role::Steps, offset: 0, size: STEP_BLOCK };
-        memory.write(gpu, &steps, &StepNumbers::once().to_bytes())?;
+        let mixup = program.graph.nodes().iter().find_map(|node| match &node.op {
+            Op::Gather(gather) => Some(gather.augment.lambda(gather.seed, 0)),
+            _ => None,
+        });
+        let lambda = mixup.unwrap_or_default();
+        memory.write(gpu, &steps, &StepNumbers { lambda, ..StepNumbers::once() }.to_bytes())?;
         Ok(Self { gpu: gpu.clone(), plan, memory, executable, staging })
     }
 

@@ -17,8 +17,10 @@ pub enum Init {
 /// `(images u8 [T,C,H,W], labels u32 [T], order u32 [T]) -> x [N,C,H,W], labels u32 [N]`.
 ///
 /// Row `i` of step `s` is sample `order[first(s) + i]`, each pixel `p` as `(p / 255 - mean[c]) / std[c]`; rows behind
-/// the end of a short batch are zero.
-#[derive(Clone, Debug, PartialEq)]
+/// the end of a short batch are zero. With an [`Augment`] other than none, images are changed by it before they are
+/// normalised; with mixup there are two more results, the labels u32 [N] of the images that were mixed in, and the weight
+/// [1] of the images themselves.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gather {
     /// `N`.
     pub batch: usize,
@@ -26,9 +28,29 @@ pub struct Gather {
     pub mean: Vec<f32>,
     /// Per channel.
     pub std: Vec<f32>,
+    /// Random changes.
+    pub augment: Augment,
+    /// What they are drawn from.
+    pub seed: u64,
+}
+
+/// What a [`Gather`] yields.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// The images `[N,C,H,W]`.
+    pub x: Value,
+    /// Their labels u32 `[N]`.
+    pub labels: Value,
+    /// With mixup, the labels u32 `[N]` of the images that were mixed in, and the weight `[1]` of the images themselves.
+    pub mix: Option<(Value, Value)>,
 }
 
 impl Gather {
+    /// Batches as they are.
+    pub fn plain(batch: usize, mean: &[f32], std: &[f32]) -> Self {
+        Self { batch, mean: mean.into(), std: std.into(), ..Self::default() }
+    }
+
     pub(super) fn infer(&self, inputs: &[&ValueInfo]) -> Inferred {
         let &[_, c, h, w] = &inputs[0].shape[..] else {
             return Err(format!("gather wants images [T,C,H,W], got {:?}", inputs[0].shape));
@@ -53,7 +75,12 @@ impl Gather {
                 ));
             }
         }
-        Ok(vec![(vec![self.batch, c, h, w], DType::F32), (vec![self.batch], DType::U32)])
+        self.augment.check([c, h, w])?;
+        let mut yields = vec![(vec![self.batch, c, h, w], DType::F32), (vec![self.batch], DType::U32)];
+        if self.augment.mixup > 0.0 {
+            yields.extend([(vec![self.batch], DType::U32), (vec![1], DType::F32)]);
+        }
+        Ok(yields)
     }
 }
 
@@ -92,8 +119,15 @@ impl Graph {
 
     /// A batch of a resident data set, see [`Gather`].
     pub fn gather(&mut self, images: Value, labels: Value, order: Value, gather: Gather) -> Result<(Value, Value)> {
+        let batch = self.gather_mixed(images, labels, order, gather)?;
+        Ok((batch.x, batch.labels))
+    }
+
+    /// [`Graph::gather`], with the labels and the weight of a mixup if there is one.
+    pub fn gather_mixed(&mut self, images: Value, labels: Value, order: Value, gather: Gather) -> Result<Batch> {
         let outputs = self.add_node(Op::Gather(gather), &[images, labels, order])?;
-        Ok((outputs[0], outputs[1]))
+        let mix = outputs.get(2).copied().zip(outputs.get(3).copied());
+        Ok(Batch { x: outputs[0], labels: outputs[1], mix })
     }
 
     fn leaf(&mut self, op: Op, name: String, shape: &[usize], dtype: DType) -> Result<Value> {

@@ -9,6 +9,7 @@
 //! ```
 
 mod adaptive;
+mod augment;
 mod batch_norm;
 mod bce;
 mod concat;
@@ -32,13 +33,14 @@ mod window;
 
 pub use adaptive::{AdaptivePool2d, AdaptivePool2dBackward};
 pub(crate) use adaptive::{bin, longest_bin};
+pub use augment::Augment;
 pub(crate) use batch_norm::extents as batch_norm_extents;
 pub use batch_norm::{BatchNorm, BatchNormBackward};
 pub use bce::{BinaryCrossEntropy, BinaryCrossEntropyGrad};
 pub(crate) use concat::around;
 pub use concat::{Concat, Pad, Slice};
 pub use conv::{Conv2d, Conv2dBackwardData, Conv2dBackwardWeight};
-pub use data::{Gather, Init};
+pub use data::{Batch, Gather, Init};
 pub use differentiate::{Differentiated, differentiate, differentiate_from};
 pub use dropout::Dropout;
 pub use elementwise::{Binary, Unary, broadcast_shapes};

@@ -84,6 +84,7 @@ const LIGHT: u64 = 1 << 27;
 pub const SOURCES: &[(&str, &str)] = &[
     ("accumulate", include_str!("../../shaders/accumulate.wgsl")),
     ("adam", include_str!("../../shaders/adam.wgsl")),
+    ("augment", include_str!("../../shaders/augment.wgsl")),
     ("adaptive_pool", include_str!("../../shaders/adaptive_pool.wgsl")),
     ("adaptive_pool_backward", include_str!("../../shaders/adaptive_pool_backward.wgsl")),
     ("avg_pool", include_str!("../../shaders/avg_pool.wgsl")),
@@ -106,6 +107,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("elementwise", include_str!("../../shaders/elementwise.wgsl")),
     ("fill", include_str!("../../shaders/fill.wgsl")),
     ("gather", include_str!("../../shaders/gather.wgsl")),
+    ("gather_augmented", include_str!("../../shaders/gather_augmented.wgsl")),
     ("loss_shares", include_str!("../../shaders/loss_shares.wgsl")),
     ("loss_sum", include_str!("../../shaders/loss_sum.wgsl")),
     ("matmul", include_str!("../../shaders/matmul.wgsl")),

@@ -38,7 +38,9 @@ fn index_end(graph: &Graph, value: Value) -> Option<usize> {
             graph.shape(logits).last().copied()
         }
         (Op::Gather(_), &[images, _, order]) if order == value => graph.shape(images).first().copied(),
-        (Op::Gather(_), &[_, labels, _]) if labels == value => index_end(graph, node.outputs[1]),
+        (Op::Gather(_), &[_, labels, _]) if labels == value => {
+            node.outputs[1..].iter().take(2).filter_map(|&labels| index_end(graph, labels)).min()
+        }
         _ => None,
     };
     graph.nodes().iter().filter_map(by_reader).min()
@@ -55,7 +57,7 @@ mod tests {
         let images = graph.input("images", &[50, 1, 1, 3], DType::U8).unwrap();
         let labels = graph.input("labels", &[50], DType::U32).unwrap();
         let order = graph.input("order", &[50], DType::U32).unwrap();
-        let gather = Gather { batch: 20, mean: vec![0.5], std: vec![0.5] };
+        let gather = Gather::plain(20, &[0.5], &[0.5]);
         let (x, y) = graph.gather(images, labels, order, gather).unwrap();
         let logits = graph.reshape(x, &[20, 3]).unwrap();
         graph.cross_entropy(logits, y).unwrap();

@@ -38,12 +38,21 @@ pub(crate) use elementwise::erf;
 pub use feeds::feeds;
 pub use length::reduction_length;
 
-use crate::graph::{Binary, Graph, Node, Op, Value};
+use crate::graph::{Binary, Gather, Graph, Node, Op, Value};
 use crate::{Error, Result};
 use std::collections::HashMap;
 
 /// What an operator yields, or what is wrong with its operands.
 type Yields<T = Array> = Result<T, String>;
+
+/// The first batch of an epoch as step `step` of a run: the results of [`Gather`], in its words and order.
+///
+/// # Errors
+///
+/// [`Error::Shape`] for operands that do not fit.
+pub fn batch(op: &Gather, step: u32, images: &Array, labels: &Array, order: &Array) -> Result<Vec<Array>> {
+    data::gather(op, step, images, labels, order).map_err(|message| Error::shape("gather", message))
+}
 
 /// Every value of `graph`, by [`Value::index`].
 ///
@@ -107,7 +116,7 @@ fn apply(op: &Op, inputs: &[&Array], shape: &[usize]) -> Yields<Vec<Array>> {
     let one = |array: Array| Ok(vec![array]);
     match (op, inputs) {
         (Op::Constant { value, shape }, []) => one(Array::filled(shape, f64::from(*value))),
-        (Op::Gather(op), [images, labels, order]) => data::gather(op, images, labels, order),
+        (Op::Gather(op), [images, labels, order]) => data::gather(op, 0, images, labels, order),
         (Op::Conv2d(conv), [x, weight, bias @ ..]) => {
             one(conv::forward(conv, x, weight, bias.first().copied(), shape)?)
         }

@@ -22,6 +22,7 @@ mod schedule;
 mod session;
 mod settings;
 mod trainer;
+mod window;
 
 pub use checkpoint::{Checkpoint, Weights, read_weights};
 #[cfg(feature = "reports")]

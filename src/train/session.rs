@@ -2,10 +2,11 @@
 
 use super::checkpoint::{self, AVERAGE, STATE};
 use super::objective::{CLASS_WEIGHTS, training_loss};
+use super::window::{Window, rows};
 use super::{Settings, initial_state};
 use crate::data::{Dataset, Images};
 use crate::gpu::{Executable, Gpu, Memory, Staging, StepNumbers};
-use crate::graph::{DType, Gather, Graph, Mode, Value, differentiate, lies_below};
+use crate::graph::{Batch, DType, Gather, Graph, Mode, Value, differentiate, lies_below};
 use crate::io::{Loaded, TensorFile};
 use crate::nn::Model;
 use crate::plan::{
@@ -47,37 +48,43 @@ pub struct Session {
     test_labels: Vec<u32>,
     /// What is kept for each trained parameter, and under which name.
     states: Vec<(Arena, &'static str)>,
+    /// Of the training and of the test images, where they are not resident.
+    windows: [Option<Window>; 2],
 }
 
-/// The graph of a batch of `part`: gathered, normalised, and passed through the model. Yields logits and labels.
+/// The graph of a batch of `part`: gathered, changed, normalised, and passed through the model. Yields logits and the
+/// batch. So many images, `count`, are on the device at once.
 fn forward(
     mode: Mode,
     model: &Model,
-    dataset: &Dataset,
     part: &str,
-    images: &Images,
-    batch: usize,
+    (images, count): (&Images, usize),
+    gather: Gather,
     groups: &Groups,
-) -> Result<(Graph, Value, Value)> {
+) -> Result<(Graph, Value, Batch)> {
     let mut graph = Graph::with_mode(mode);
     graph.freeze(&groups.frozen);
-    let count = images.len();
     let [c, h, w] = images.shape;
     let pixels = graph.input(&format!("{part}.images"), &[count, c, h, w], DType::U8)?;
     let labels = graph.input(&format!("{part}.labels"), &[count], DType::U32)?;
     let order = graph.input(&format!("{part}.order"), &[count], DType::U32)?;
-    let gather = Gather { batch, mean: dataset.mean.clone(), std: dataset.std.clone() };
-    let (x, y) = graph.scoped("batch", |graph| graph.gather(pixels, labels, order, gather))?;
-    let logits = model.forward(&mut graph, x)?;
-    Ok((graph, logits, y))
+    let batch = graph.scoped("batch", |graph| graph.gather_mixed(pixels, labels, order, gather))?;
+    let logits = model.forward(&mut graph, batch.x)?;
+    Ok((graph, logits, batch))
 }
 
-/// The program of a training step.
+/// The program of a training step on a resident data set.
 pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Program> {
-    let (batch, groups) = (settings.batch_size, &settings.groups);
+    program_on(model, dataset, settings, dataset.train.len())
+}
+
+/// The program of a training step, of which so many images are on the device at once.
+fn program_on(model: &Model, dataset: &Dataset, settings: &Settings, rows: usize) -> Result<Program> {
     let mode = Mode { training: true, dropout: settings.dropout, seed: settings.seed };
-    let (mut graph, logits, labels) = forward(mode, model, dataset, "train", &dataset.train, batch, groups)?;
-    let (loss, hits) = training_loss(&mut graph, logits, labels, None, settings)?;
+    let plain = Gather::plain(settings.batch_size, &dataset.mean, &dataset.std);
+    let gather = Gather { augment: settings.augment, seed: settings.seed, ..plain };
+    let (mut graph, logits, batch) = forward(mode, model, "train", (&dataset.train, rows), gather, &settings.groups)?;
+    let (loss, hits) = training_loss(&mut graph, logits, batch.labels, batch.mix, settings)?;
     let mut groups = settings.groups.clone();
     check_frozen(&graph, &groups)?;
     let trainable = graph.parameters().filter(|(name, _)| !groups.is_frozen(name));
@@ -131,11 +138,14 @@ pub struct RunPlan {
 impl RunPlan {
     /// Plans a run; `dataset` must fit the model.
     pub fn new(model: &Model, dataset: &Dataset, settings: &Settings, target: &Target) -> Result<Self> {
-        let training = training_program(model, dataset, settings)?;
+        let [train_rows, test_rows] = [(&dataset.train, settings.accumulate), (&dataset.test, 1)]
+            .map(|(part, least)| rows(part, settings.batch_size, least, target));
+        let training = program_on(model, dataset, settings, train_rows)?;
         let train = Plan::new(&training, target)?;
-        let (mut graph, logits, labels) =
-            forward(Mode::default(), model, dataset, "test", &dataset.test, settings.batch_size, &settings.groups)?;
-        let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, labels))?;
+        let gather = Gather::plain(settings.batch_size, &dataset.mean, &dataset.std);
+        let (mut graph, logits, batch) =
+            forward(Mode::default(), model, "test", (&dataset.test, test_rows), gather, &settings.groups)?;
+        let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, batch.labels))?;
         let mut program = Program::new("evaluation step", graph, &[logits]);
         program.record = Record::Loss { loss, hits };
         program.groups = training.groups;
@@ -168,12 +178,23 @@ impl Session {
         // Roles are in order of their names: downloads come before records.
         let download = rings.pop_front().expect("a run has staging memory");
         let whole = |role: Role| Region { size: buffers.get(&role).copied().unwrap_or(0), role, offset: 0 };
-        for (part, images) in [("train", &dataset.train), ("test", &dataset.test)] {
+        let mut windows = [None, None];
+        for (window, (part, images)) in windows.iter_mut().zip([("train", &dataset.train), ("test", &dataset.test)]) {
+            let least = if part == "train" { settings.accumulate } else { 1 };
+            let rows = rows(images, settings.batch_size, least, gpu.target());
+            if rows != images.len() {
+                let identity: Vec<u32> = (0..rows as u32).collect();
+                memory.write(gpu, &whole(Role::Input(format!("{part}.order"))), bytemuck::cast_slice(&identity))?;
+                *window = Some(Window::new(images, settings.batch_size, rows));
+                continue;
+            }
             memory.write(gpu, &whole(Role::Input(format!("{part}.images"))), &images.pixels)?;
             memory.write(gpu, &whole(Role::Input(format!("{part}.labels"))), bytemuck::cast_slice(&images.labels))?;
         }
-        let order: Vec<u32> = (0..dataset.test.len() as u32).collect();
-        memory.write(gpu, &whole(Role::Input("test.order".into())), bytemuck::cast_slice(&order))?;
+        if windows[1].is_none() {
+            let order: Vec<u32> = (0..dataset.test.len() as u32).collect();
+            memory.write(gpu, &whole(Role::Input("test.order".into())), bytemuck::cast_slice(&order))?;
+        }
         if let Some(weights) = settings.class_weights.numbers(dataset)? {
             memory.write(gpu, &whole(Role::Input(CLASS_WEIGHTS.into())), bytemuck::cast_slice(&weights))?;
         }
@@ -199,7 +220,13 @@ impl Session {
             states,
             train,
             eval,
+            windows,
         })
+    }
+
+    /// The batches that one submit of training may have.
+    pub fn most_batches(&self) -> usize {
+        self.windows[0].as_ref().map_or(SLOTS, Window::steps)
     }
 
     /// The plan of a training step.
@@ -288,7 +315,11 @@ impl Session {
     }
 
     /// Sets the order in which the following steps visit the training samples.
-    pub fn set_order(&self, order: &[u32]) -> Result<()> {
+    pub fn set_order(&mut self, order: &[u32]) -> Result<()> {
+        if let [Some(window), _] = &mut self.windows {
+            window.order = order.to_vec();
+            return Ok(());
+        }
         let role = Role::Input("train.order".into());
         self.memory.write(
             &self.gpu,
@@ -297,7 +328,8 @@ impl Session {
         )
     }
 
-    /// Submits the batches of training steps, at most [`SLOTS`]. Yields the records of an earlier submit where the limit of submits in
+    /// Submits the batches of training steps, at most [`Session::most_batches`]. Yields the records of an earlier submit
+    /// where the limit of submits in
     /// flight makes it wait.
     pub async fn train(&mut self, steps: &[StepNumbers]) -> Result<Option<Vec<StepRecord>>> {
         self.submit(steps, false).await
@@ -317,6 +349,19 @@ impl Session {
             true => self.finish_one().await?,
             false => None,
         };
+        let mut placed = None;
+        if let Some(window) = &self.windows[usize::from(eval)] {
+            let ((pixels, labels), steps) = window.view(steps)?;
+            let part = if eval { "test" } else { "train" };
+            let whole = |name: &str, size: usize| {
+                let role = Role::Input(format!("{part}.{name}"));
+                Region { role, offset: 0, size: size as u64 }
+            };
+            self.memory.write(&self.gpu, &whole("images", pixels.len()), &pixels)?;
+            self.memory.write(&self.gpu, &whole("labels", 4 * labels.len()), bytemuck::cast_slice(&labels))?;
+            placed = Some(steps);
+        }
+        let steps = placed.as_deref().unwrap_or(steps);
         let mut table = vec![0; STEP_BYTES as usize * steps.len()];
         for (slot, (entry, step)) in table.chunks_exact_mut(STEP_BYTES as usize).zip(steps).enumerate() {
             let bytes = StepNumbers { slot: slot as u32, ..*step }.to_bytes();
@@ -344,7 +389,8 @@ impl Session {
     /// Evaluates all test samples; no training steps may be in flight.
     pub async fn evaluate(&mut self, per_submit: usize) -> Result<Evaluation> {
         let mut records = Vec::new();
-        for steps in self.test_batches().chunks(per_submit.clamp(1, SLOTS)) {
+        let most = self.windows[1].as_ref().map_or(SLOTS, Window::steps);
+        for steps in self.test_batches().chunks(per_submit.clamp(1, most)) {
             records.extend(self.submit(steps, true).await?.into_iter().flatten());
         }
         while let Some(read) = self.finish_one().await? {

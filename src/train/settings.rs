@@ -1,7 +1,7 @@
 //! What a run is asked to do.
 
 use super::{ClassWeights, Schedule};
-use crate::graph::{Clip, Optimizer};
+use crate::graph::{Augment, Clip, Optimizer};
 use crate::plan::{Groups, SLOTS, Update};
 use crate::{Error, Result};
 
@@ -22,8 +22,6 @@ pub struct Settings {
     pub optimizer: Optimizer,
     /// The course of the learning rate.
     pub schedule: Schedule,
-    /// The rate of every dropout, in place of the layers' own.
-    pub dropout: Option<f32>,
     /// The share of each target that is spread evenly over all classes, in training alone.
     pub label_smoothing: f32,
     /// What each class counts for, in training alone.
@@ -37,10 +35,14 @@ pub struct Settings {
     /// step they are the weights, after each later one `average = decay average + (1 - decay) weight`. Evaluations and the
     /// best weights are then those of the averages; buffers such as running statistics are not averaged.
     pub average: Option<f64>,
+    /// The rate of every dropout, in place of the layers' own.
+    pub dropout: Option<f32>,
     /// Of the first weights, of the order of samples and of what is dropped.
     pub seed: u64,
     /// Whether each epoch has an order of its own; otherwise it is that of the file.
     pub shuffle: bool,
+    /// Random changes of the training images.
+    pub augment: Augment,
 }
 
 impl Default for Settings {
@@ -64,15 +66,16 @@ impl Settings {
             steps: None,
             optimizer: Optimizer::adamw(3e-3),
             schedule: Schedule::Cosine { min: 0.0, warmup: 0 },
-            dropout: None,
             accumulate: 1,
             label_smoothing: 0.0,
             class_weights: ClassWeights::Equal,
             clip: None,
             groups: Groups::default(),
             average: None,
+            dropout: None,
             seed: 0,
             shuffle: true,
+            augment: Augment::default(),
         }
     }
 
@@ -112,7 +115,6 @@ impl Settings {
             }
         };
         factor("momentum", momentum)?;
-        factor("dropout", self.dropout.unwrap_or(0.0))?;
         within(
             "accumulate",
             self.accumulate as f64,
@@ -132,6 +134,7 @@ impl Settings {
         if let Some(decay) = self.average {
             within("ema", decay, (0.0..1.0).contains(&decay), "in 0..1 (1 itself excluded)")?;
         }
+        factor("dropout", self.dropout.unwrap_or(0.0))?;
         within("weight-decay", decay.into(), decay.is_finite() && decay >= 0.0, "finite and not negative")
     }
 

@@ -9,7 +9,6 @@ use crate::gpu::{Gpu, StepNumbers};
 use crate::graph::{Clip, Optimizer};
 use crate::io::{Loaded, TensorFile};
 use crate::nn::Model;
-use crate::plan::SLOTS;
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -313,8 +312,10 @@ impl Run<'_> {
         let per_step = batch_size.saturating_mul(accumulate);
         let begin = (step % self.per_epoch) as usize * per_step;
         let end = self.samples.min(begin.saturating_add(per_step));
+        // Batches are counted through, so that no two of a step draw the same random numbers.
+        let number = |index: usize| (step as usize * accumulate + index) as u32;
         let batch = |(index, first): (usize, usize)| StepNumbers {
-            index: (step as usize * accumulate + index) as u32,
+            index: number(index),
             slot: 0,
             first: first as u32,
             valid: batch_size.min(end - first) as u32,
@@ -323,6 +324,7 @@ impl Run<'_> {
             share: (batch_size.min(end - first) as f64 / (end - begin) as f64) as f32,
             average: average.filter(|_| step > 0).map_or(1.0, |decay| (1.0 - decay) as f32),
             partial: batch_size < end - first,
+            lambda: self.settings.augment.lambda(self.settings.seed, number(index)),
         };
         (begin..end).step_by(batch_size).enumerate().map(batch).collect()
     }
@@ -360,7 +362,8 @@ impl Run<'_> {
         self.step = flight.first + told.len() as u64;
         let fitting = (SUBMIT.as_secs_f64() * self.landed_steps as f64 / elapsed) as usize;
         // Grow step by step: the first submits contain the driver's compilation.
-        Ok(fitting.clamp(1, SLOTS / self.settings.accumulate).min(2 * per_submit))
+        let most = self.session.most_batches() / self.settings.accumulate;
+        Ok(fitting.clamp(1, most.max(1)).min(2 * per_submit))
     }
 
     /// Evaluates, and saves the run's state.

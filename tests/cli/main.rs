@@ -3,6 +3,7 @@
 mod bad_files;
 mod bad_usage;
 mod commands;
+mod datasets;
 mod faults;
 mod files;
 mod foreign;

@@ -845,6 +845,32 @@ def make_pth(out):
     assert sum(file.stat().st_size for file in out.iterdir()) < 50_000
 
 
+# --------------------------------------------------------------------------- resize
+
+
+def make_resize(out):
+    """Pictures that torchvision brings to a size; the Rust test makes the same inputs."""
+    import numpy
+    from PIL import Image
+    from torchvision import transforms as t
+
+    # height, width, side, and whether the picture is turned grey first
+    table = [(5, 7, 3, False), (7, 5, 8, False), (30, 40, 12, False), (17, 31, 32, True),
+             (1, 1, 4, False), (32, 32, 32, False), (32, 35, 32, False), (37, 32, 32, False),
+             (64, 49, 20, True), (3, 100, 2, False), (201, 150, 9, True)]  # fmt: skip
+    cases = []
+    for height, width, side, grey in table:
+        y, x, c = numpy.mgrid[:height, :width, :3]
+        pixels = (37 * x + 91 * y + 53 * c + x * y % 251 * 17 + c * x * y) % 256
+        picture = Image.fromarray(pixels.astype(numpy.uint8), "RGB")
+        picture = picture.convert("L") if grey else picture
+        picture = t.CenterCrop(side)(t.Resize(side)(picture))
+        result = numpy.asarray(picture).reshape(side, side, -1).transpose(2, 0, 1)
+        cases.append({"from": [3, height, width], "to": list(result.shape),
+                      "pixels": result.flatten().tolist()})  # fmt: skip
+    write_json(out / "resize.json", cases, 9)
+
+
 # ----------------------------------------------------------------------------- main
 
 PARTS = {
@@ -852,6 +878,7 @@ PARTS = {
     "ops": make_ops,
     "optim": make_optim,
     "pth": make_pth,
+    "resize": make_resize,
     "schedules": make_schedules,
 }
 

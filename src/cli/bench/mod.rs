@@ -95,7 +95,7 @@ async fn measure(gpu: &Gpu, name: &str, begin: Instant, options: &Options) -> Re
     // The optimizer of the measurements that it is compared with.
     let optimizer = Sgd::new(1e-3).momentum(0.9).into();
     let settings = Settings { batch_size: options.batch, optimizer, ..Settings::default() };
-    let session = Session::new(gpu, &model, &dataset, &settings).await?;
+    let mut session = Session::new(gpu, &model, &dataset, &settings).await?;
     let network = model.trace(options.batch, input)?;
     session.initialize(&network.graph, settings.seed)?;
     let order: Vec<u32> = (0..dataset.train.len() as u32).collect();

@@ -7,13 +7,13 @@ mod progress;
 mod results;
 mod settings;
 
-use super::{Context, out};
+use super::{Context, out, reading};
 pub use options::Options;
 use progress::Progress;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use wgrad::data::{self, Dataset};
+use wgrad::data::Dataset;
 use wgrad::io::TensorFile;
 use wgrad::nn::models;
 use wgrad::train::{Checkpoint, Config, RunFolder, Schedule, Settings, Trainer};
@@ -87,11 +87,12 @@ fn fresh(options: &Options) -> Result<Prepared> {
     models::by_name(model, 10)?;
     // What is wrong with the options is said before a large data set is read.
     settings::fresh(options, 0)?.check()?;
-    let dataset = data::open(data)?;
+    let dataset = reading::open(data, &options.reading, options.seed, Some(model))?;
     let mut settings = settings::fresh(options, dataset.train.len())?;
     settings::reach_steps(options, &mut settings, dataset.train.len());
     let mut config = Config::new(model, data, &settings);
     (config.init, config.init_partial) = (options.init.clone(), options.init_partial.clone());
+    options.reading.keep(&mut config);
     let dir = match &options.out {
         Some(dir) => dir.clone(),
         None => place::free(model, &dataset.name),
@@ -112,7 +113,8 @@ fn resumed(options: &Options) -> Result<Prepared> {
     };
     let mut config = Config::read(&dir)?;
     settings::same(options, &config, &dir)?;
-    let dataset = data::open(&config.data)?;
+    let kept = reading::Options::of(&config)?;
+    let dataset = reading::open(&config.data, &kept, Some(config.seed), Some(&config.model))?;
     let before = config.settings()?;
     let mut settings = before.clone();
     settings.epochs = options.epochs.unwrap_or(settings.epochs);

@@ -1,15 +1,23 @@
 //! The options of `wgrad train`.
 
+use crate::cli::reading;
 use std::path::PathBuf;
+use wgrad::graph::Augment;
 
 #[derive(clap::Args)]
 pub struct Options {
     /// The network, such as lenet5, resnet18-cifar or vgg16; a wrong name lists all [default: lenet5]
     #[arg(long)]
     pub model: Option<String>,
-    /// The data set: digits (embedded), or mnist:DIR (a folder with the four IDX files) [default: digits]
+    /// The data set: digits (embedded), mnist:DIR (a folder with the four IDX files), cifar10:DIR or cifar100:DIR (the
+    /// binary version), folder:DIR (pictures as CLASS/NAME.jpg, or in train/ and test/) [default: digits]
     #[arg(long)]
     pub data: Option<String>,
+    #[command(flatten)]
+    pub reading: reading::Options,
+    /// Random changes of the training images, such as crop:4,flip,color:0.2:0.2,cutout:8,mixup:0.2
+    #[arg(long, value_name = "CHANGES")]
+    pub augment: Option<Augment>,
     /// Passes over the training images [default: 30, or 10 where there are 10,000 images and more]
     #[arg(long)]
     pub epochs: Option<u64>,

@@ -1,6 +1,7 @@
 //! From options to settings, and whether they are those of the run to resume.
 
 use super::options::Options;
+use crate::cli::reading;
 use std::path::Path;
 use wgrad::graph::{Clip, Optimizer};
 use wgrad::plan::Groups;
@@ -25,15 +26,16 @@ pub fn fresh(options: &Options, samples: usize) -> Result<Settings> {
         steps: options.steps,
         optimizer: changed(optimizer, options)?,
         schedule: options.schedule.as_deref().map_or(Ok(schedule), str::parse)?,
-        dropout: options.dropout,
         accumulate: options.accumulate.unwrap_or(recipe.accumulate),
         label_smoothing: options.label_smoothing.unwrap_or(recipe.label_smoothing),
         class_weights: options.class_weights.as_deref().unwrap_or("equal").parse()?,
         clip: options.clip_norm.map(Clip::Norm).or(options.clip_value.map(Clip::Value)),
         groups: Groups { frozen: options.freeze.clone(), spare_vectors: options.decay.as_deref() == Some("weights") },
         average: options.ema,
+        dropout: options.dropout,
         seed: options.seed.unwrap_or(recipe.seed),
         shuffle: !options.no_shuffle,
+        augment: options.augment.unwrap_or_default(),
     })
 }
 
@@ -98,7 +100,10 @@ pub fn same(options: &Options, config: &Config, dir: &Path) -> Result<()> {
     let weights = options.class_weights.as_deref().map(|text| text.parse::<ClassWeights>()).transpose()?;
     let freeze = (!options.freeze.is_empty()).then(|| options.freeze.join(","));
     let or = |text: &Option<String>, default: &str| text.clone().unwrap_or(default.into());
+    let augment = options.augment.map(|augment| augment.to_string());
+    let kept = reading::Options::of(config)?;
     let pairs = [
+        ("augment", augment, config.augment.clone().unwrap_or("none".into())),
         ("model", options.model.clone(), config.model.clone()),
         ("data", options.data.clone(), config.data.clone()),
         ("batch-size", options.batch_size.map(|size| size.to_string()), config.batch_size.to_string()),
@@ -110,7 +115,6 @@ pub fn same(options: &Options, config: &Config, dir: &Path) -> Result<()> {
         ("centered", options.centered.then(|| "true".into()), config.centered.unwrap_or(false).to_string()),
         ("weight-decay", options.weight_decay.map(|decay| decay.to_string()), config.weight_decay.to_string()),
         ("schedule", schedule.map(|schedule| schedule.to_string()), config.schedule.clone()),
-        ("dropout", options.dropout.map(|rate| rate.to_string()), text(config.dropout)),
         ("accumulate", options.accumulate.map(|count| count.to_string()), config.accumulate.unwrap_or(1).to_string()),
         (
             "label-smoothing",
@@ -127,6 +131,7 @@ pub fn same(options: &Options, config: &Config, dir: &Path) -> Result<()> {
             options.ema.map(|decay| decay.to_string()),
             config.ema.map_or("none".into(), |decay| decay.to_string()),
         ),
+        ("dropout", options.dropout.map(|rate| rate.to_string()), text(config.dropout)),
         ("seed", options.seed.map(|seed| seed.to_string()), config.seed.to_string()),
         ("no-shuffle", options.no_shuffle.then(|| "on".into()), if config.shuffle { "off" } else { "on" }.into()),
         ("init", options.init.as_deref().map(path), config.init.as_deref().map_or("none".into(), path)),
@@ -138,6 +143,7 @@ pub fn same(options: &Options, config: &Config, dir: &Path) -> Result<()> {
     ];
     match pairs
         .into_iter()
+        .chain(options.reading.pairs(&kept))
         .find_map(|(name, given, kept)| given.filter(|given| *given != kept).map(|given| (name, given, kept)))
     {
         None => Ok(()),

@@ -96,7 +96,7 @@ pub(super) fn list() -> [Result<Case>; 14] {
         case("a step of a small network", |g| {
             let images = g.input("images", &[19, 1, 12, 12], DType::U8)?;
             let (labels, order) = (g.input("labels", &[19], DType::U32)?, g.input("order", &[19], DType::U32)?);
-            let gather = Gather { batch: 5, mean: vec![0.13], std: vec![0.3] };
+            let gather = Gather::plain(5, &[0.13], &[0.3]);
             let (x, labels) = g.gather(images, labels, order, gather)?;
             let x = conv_layer(g, x, 4, 5, Unary::Relu)?;
             let x = g.pool2d(x, Pool2d::max([2, 2]))?;

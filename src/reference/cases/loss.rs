@@ -94,7 +94,7 @@ fn options() -> Vec<Result<Case>> {
     (1..16).map(cross_entropy).chain(sizes.flat_map(|(n, c)| [bce(n, c, false), bce(n, c, true)])).collect()
 }
 
-fn others() -> [Result<Case>; 6] {
+fn others() -> [Result<Case>; 16] {
     [
         case("softmax of large logits", |g| {
             let x = g.tensor(&[5, 7])?;
@@ -127,7 +127,33 @@ fn others() -> [Result<Case>; 6] {
         }),
         gather([23, 3, 5, 7], 9),
         gather([4, 1, 1, 1], 4),
+        augmented([23, 3, 8, 7], 9, "crop:4", 0),
+        augmented([23, 1, 8, 7], 23, "flip", 0),
+        augmented([70, 3, 9, 6], 67, "cutout:5", 0),
+        augmented([23, 4, 5, 7], 9, "color:0.4:0.3", 0),
+        augmented([23, 3, 8, 7], 9, "color:3:2", 0),
+        augmented([23, 2, 5, 7], 9, "mixup:0.4", 0),
+        augmented([70, 3, 8, 8], 67, "crop:2,flip,color:0.2:0.2,cutout:4,mixup:1", 0),
+        augmented([70, 3, 8, 8], 67, "crop:2,flip,color:0.2:0.2,cutout:4,mixup:1", 1),
+        augmented([70, 3, 8, 8], 67, "crop:2,flip,color:0.2:0.2,cutout:4,mixup:1", 2),
+        augmented([70, 3, 8, 8], 67, "crop:2,flip,color:0.2:0.2,cutout:4,mixup:1", 3),
     ]
+}
+
+/// Result `index` of a batch under random changes: images, labels, partners' labels, weight.
+fn augmented(images: [usize; 4], batch: usize, text: &str, index: usize) -> Result<Case> {
+    case(format!("gather {batch} of {images:?}, {text}, result {index}"), |g| {
+        let channels = images[1];
+        let (labels, order) = (&images[..1], &images[..1]);
+        let images = g.input("images", &images, DType::U8)?;
+        let (labels, order) = (g.input("labels", labels, DType::U32)?, g.input("order", order, DType::U32)?);
+        let plain = Gather::plain(batch, &[0.5, 0.4, 0.3, 0.6][..channels], &[0.25, 0.2, 0.3, 0.5][..channels]);
+        // A seed with two words.
+        let gather = Gather { augment: text.parse()?, seed: 0x1234_5678_9abc_def0, ..plain };
+        let batch = g.gather_mixed(images, labels, order, gather)?;
+        let (partners, weight) = batch.mix.unwrap_or((batch.x, batch.x));
+        Ok([batch.x, batch.labels, partners, weight][index])
+    })
 }
 
 fn gather(images: [usize; 4], batch: usize) -> Result<Case> {
@@ -137,6 +163,6 @@ fn gather(images: [usize; 4], batch: usize) -> Result<Case> {
         let images = g.input("images", &images, DType::U8)?;
         let (labels, order) = (g.input("labels", labels, DType::U32)?, g.input("order", order, DType::U32)?);
         let (mean, std) = ([0.5, 0.4, 0.3][..channels].to_vec(), [0.25, 0.2, 0.3][..channels].to_vec());
-        Ok(g.gather(images, labels, order, Gather { batch, mean, std })?.0)
+        Ok(g.gather(images, labels, order, Gather::plain(batch, &mean, &std))?.0)
     })
 }

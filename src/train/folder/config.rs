@@ -1,6 +1,6 @@
 //! `config.toml`: what a run was asked to do, enough to do it again.
 
-use crate::graph::{Clip, Optimizer};
+use crate::graph::{Augment, Clip, Optimizer};
 use crate::io::write_atomic;
 use crate::plan::Groups;
 use crate::train::{ClassWeights, Settings};
@@ -42,8 +42,6 @@ pub struct Config {
     pub weight_decay: f32,
     /// The course of the learning rate.
     pub schedule: String,
-    /// The rate of every dropout, if not each layer's own.
-    pub dropout: Option<f32>,
     /// Batches per step, if more than one.
     pub accumulate: Option<usize>,
     /// The share of each target that is spread over all classes, if any.
@@ -60,10 +58,24 @@ pub struct Config {
     pub freeze: Option<Vec<String>>,
     /// The decay of moving averages of the weights.
     pub ema: Option<f64>,
+    /// The rate of every dropout, if not each layer's own.
+    pub dropout: Option<f32>,
     /// Of the first weights, of the order of samples and of what is dropped.
     pub seed: u64,
     /// Whether each epoch has an order of its own.
     pub shuffle: bool,
+    /// Random changes of the training images.
+    pub augment: Option<String>,
+    /// `CxHxW` that the images are brought to, if not what the network takes.
+    pub input: Option<String>,
+    /// The share of the images that is held out to test on.
+    pub holdout: Option<f64>,
+    /// Whether a picture that cannot be read is an error.
+    pub strict: Option<bool>,
+    /// Mean of the channels, in place of the data set's.
+    pub mean: Option<Vec<f32>>,
+    /// Their standard deviation, likewise.
+    pub std: Option<Vec<f32>>,
     /// The file that the first weights came from.
     pub init: Option<PathBuf>,
     /// The file that a part of the first weights came from.
@@ -91,7 +103,6 @@ impl Config {
             eps: None,
             weight_decay: 0.0,
             schedule: settings.schedule.to_string(),
-            dropout: settings.dropout,
             accumulate: (settings.accumulate > 1).then_some(settings.accumulate),
             label_smoothing: (settings.label_smoothing != 0.0).then_some(settings.label_smoothing),
             class_weights: match &settings.class_weights {
@@ -103,8 +114,15 @@ impl Config {
             decay: settings.groups.spare_vectors.then(|| "weights".into()),
             freeze: (!settings.groups.frozen.is_empty()).then(|| settings.groups.frozen.clone()),
             ema: settings.average,
+            dropout: settings.dropout,
             seed: settings.seed,
             shuffle: settings.shuffle,
+            augment: (!settings.augment.is_none()).then(|| settings.augment.to_string()),
+            input: None,
+            holdout: None,
+            strict: None,
+            mean: None,
+            std: None,
             init: None,
             init_partial: None,
             adapter: None,
@@ -165,15 +183,16 @@ impl Config {
             steps: self.steps,
             optimizer,
             schedule: self.schedule.parse()?,
-            dropout: self.dropout,
             accumulate: self.accumulate.unwrap_or(1),
             label_smoothing: self.label_smoothing.unwrap_or(0.0),
             class_weights: self.class_weights.as_deref().unwrap_or("equal").parse()?,
             clip: self.clip_norm.map(Clip::Norm).or(self.clip_value.map(Clip::Value)),
             groups: Groups { frozen: self.freeze.clone().unwrap_or_default(), spare_vectors },
             average: self.ema,
+            dropout: self.dropout,
             seed: self.seed,
             shuffle: self.shuffle,
+            augment: self.augment.as_deref().map_or(Ok(Augment::default()), str::parse)?,
         })
     }
 

@@ -5,7 +5,13 @@ use proptest::prelude::*;
 #[test]
 fn settings_survive_the_file() {
     let folder = tempfile::tempdir().unwrap();
-    let mut settings = Settings { steps: Some(7), shuffle: false, seed: 1 << 40, ..Settings::default() };
+    let mut settings = Settings {
+        steps: Some(7),
+        shuffle: false,
+        seed: 1 << 40,
+        augment: "crop:2,mixup:0.2".parse().unwrap(),
+        ..Settings::default()
+    };
     let adam = Optimizer::Adam { lr: 3e-4, beta1: 0.8, beta2: 0.99, eps: 1e-6, weight_decay: 0.1, decoupled: true };
     let rmsprop =
         Optimizer::RmsProp { lr: 0.1, alpha: 0.9, eps: 1e-4, momentum: 0.5, centered: true, weight_decay: 0.1 };
