@@ -37,6 +37,7 @@ driver: ## see to it that there is a Vulkan driver (Debian: install one where no
 
 goldens: ## make the numbers from PyTorch that the tests compare with
 	python3 tests/goldens/make.py
+	python3 tests/goldens/models.py
 
 clean: ## remove what the build left
 	$(CARGO) clean

@@ -3,9 +3,9 @@
 //! A. Krizhevsky, I. Sutskever, G. E. Hinton: ImageNet classification with deep convolutional neural networks, 2012, and
 //! A. Krizhevsky: One weird trick for parallelizing convolutional neural networks, 2014.
 
-use super::parts::{AdaptiveAverage, Conv, First, Full, colour, max_pool};
+use super::parts::{Conv, First, Full, colour, max_pool};
 use crate::graph::{Graph, Value};
-use crate::nn::{Dropout, Flatten, Model, Module, Relu, Sequential};
+use crate::nn::{AdaptiveAvgPool2d, Dropout, Flatten, LocalResponseNorm, Model, Module, Relu, Sequential};
 
 fn conv(outputs: usize, kernel: usize) -> Conv {
     Conv::new(outputs, [kernel; 2], First::Uniform).bias(First::Uniform)
@@ -37,7 +37,7 @@ pub fn alexnet(classes: usize) -> Model {
     };
     let module = Sequential::new()
         .add("features", features)
-        .add("avgpool", AdaptiveAverage(6))
+        .add("avgpool", AdaptiveAvgPool2d::new(6))
         .add("flatten", Flatten)
         .add("classifier", classifier(classes));
     Model::new("alexnet", classes, colour(63, 224), module)
@@ -66,6 +66,56 @@ pub fn alexnet_cifar(classes: usize) -> Model {
     let module =
         Sequential::new().add("features", features).add("flatten", Flatten).add("classifier", classifier(classes));
     Model::new("alexnet-cifar", classes, &[[3, 32, 32]], module)
+}
+
+/// AlexNet as in the first paper, its two towers joined: 96, 256, 384, 384 and 256 channels, local response normalisation,
+/// overlapping pools, dropout behind the first two fully connected layers. Images of 224x224 pixels, the paper's figure,
+/// are padded to the 227x227 that its sizes ask for (2 pixels on each side, of which the last windows use one).
+///
+/// First values are the paper's: weights normal with deviation 0.01; biases 1 in the second, fourth and fifth convolution
+/// and in the hidden fully connected layers, else 0. 62,378,344 parameters with a thousand classes; the towers do not see
+/// each other in three of the paper's convolutions, which leaves it 60,965,224.
+pub fn alexnet_2012(classes: usize) -> Model {
+    let conv = |outputs: usize, kernel: usize, bias: f32| {
+        Conv::new(outputs, [kernel; 2], First::Normal(0.01)).bias(First::Constant(bias))
+    };
+    let full = |outputs: usize, bias: f32| Full::new(outputs, First::Normal(0.01), First::Constant(bias));
+    let features = move |graph: &mut Graph, x: Value| {
+        let padding = if graph.shape(x)[2] == 224 { 2 } else { 0 };
+        Sequential::new()
+            .add("0", conv(96, 11, 0.0).stride(4).padding(padding))
+            .add("1", Relu)
+            .add("2", response_norm())
+            .add("3", max_pool(3, 2, 0))
+            .add("4", conv(256, 5, 1.0).same())
+            .add("5", Relu)
+            .add("6", response_norm())
+            .add("7", max_pool(3, 2, 0))
+            .add("8", conv(384, 3, 0.0).same())
+            .add("9", Relu)
+            .add("10", conv(384, 3, 1.0).same())
+            .add("11", Relu)
+            .add("12", conv(256, 3, 1.0).same())
+            .add("13", Relu)
+            .add("14", max_pool(3, 2, 0))
+            .forward(graph, x)
+    };
+    let classifier = Sequential::new()
+        .add("0", full(4096, 1.0))
+        .add("1", Relu)
+        .add("2", Dropout(0.5))
+        .add("3", full(4096, 1.0))
+        .add("4", Relu)
+        .add("5", Dropout(0.5))
+        .add("6", full(classes, 0.0));
+    let module = Sequential::new().add("features", features).add("flatten", Flatten).add("classifier", classifier);
+    Model::new("alexnet-2012", classes, &[[3, 227, 227], [3, 224, 224]], module)
+}
+
+/// The paper's: five channels, k 2, beta 0.75, and an alpha of 1e-4 that multiplies the sum of squares; PyTorch's alpha
+/// multiplies their mean.
+fn response_norm() -> LocalResponseNorm {
+    LocalResponseNorm::new(5).alpha(5.0 * 1e-4).beta(0.75).k(2.0)
 }
 
 fn classifier(classes: usize) -> Sequential {

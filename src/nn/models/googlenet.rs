@@ -8,10 +8,10 @@
 //! torchvision's `transform_input`, which it turns on for weights of its own, is not part of the network: images
 //! normalised with mean and deviation 0.5 are what it yields.
 
-use super::parts::{AdaptiveAverage, Conv, First, Full, Unit, colour, layer, max_pool};
+use super::parts::{Conv, First, Full, Unit, colour, layer, max_pool};
 use crate::Result;
-use crate::graph::{Graph, Pool2d, Value};
-use crate::nn::{Dropout, Flatten, Model, Module, Relu, Sequential};
+use crate::graph::{Graph, Value};
+use crate::nn::{AdaptiveAvgPool2d, Dropout, Flatten, MaxPool2d, Model, Module, Relu, Sequential};
 
 const DEVIATION: f32 = 0.01;
 
@@ -26,8 +26,8 @@ fn conv(outputs: usize, kernel: usize) -> Conv {
     Conv::new(outputs, [kernel; 2], First::Normal(DEVIATION)).same()
 }
 
-fn pool(kernel: usize, stride: usize, padding: usize) -> Pool2d {
-    Pool2d { ceil_mode: true, ..max_pool(kernel, stride, padding) }
+fn pool(kernel: usize, stride: usize, padding: usize) -> MaxPool2d {
+    max_pool(kernel, stride, padding).ceil_mode()
 }
 
 fn full(outputs: usize) -> Full {
@@ -54,7 +54,7 @@ impl Module for Inception {
 /// An auxiliary classifier.
 fn auxiliary(graph: &mut Graph, name: &str, classes: usize, x: Value) -> Result<()> {
     let head = Sequential::new()
-        .add("avgpool", AdaptiveAverage(4))
+        .add("avgpool", AdaptiveAvgPool2d::new(4))
         .add("conv", unit(128, 1))
         .add("flatten", Flatten)
         .add("fc1", full(1024))
@@ -86,7 +86,7 @@ fn forward(graph: &mut Graph, x: Value, classes: usize, heads: bool) -> Result<V
         .add("maxpool4", pool(2, 2, 0))
         .add("inception5a", Inception(256, [160, 320], [32, 128], 128))
         .add("inception5b", Inception(384, [192, 384], [48, 128], 128))
-        .add("avgpool", AdaptiveAverage(1))
+        .add("avgpool", AdaptiveAvgPool2d::new(1))
         .add("flatten", Flatten)
         .add("dropout", Dropout(0.2))
         .add("fc", full(classes));

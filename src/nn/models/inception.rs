@@ -7,10 +7,10 @@
 //! torchvision's `transform_input`, which it turns on for weights of its own, is not part of the network: images
 //! normalised with mean and deviation 0.5 are what it yields.
 
-use super::parts::{AdaptiveAverage, Conv, First, Full, Unit, colour, layer, max_pool};
+use super::parts::{Conv, First, Full, Unit, colour, layer, max_pool};
 use crate::Result;
-use crate::graph::{Graph, Pool2d, Value};
-use crate::nn::{Dropout, Flatten, Model, Module, Sequential};
+use crate::graph::{Graph, Value};
+use crate::nn::{AdaptiveAvgPool2d, AvgPool2d, Dropout, Flatten, Model, Module, Sequential};
 
 const DEVIATION: f32 = 0.1;
 
@@ -38,7 +38,7 @@ fn chain<const N: usize>(graph: &mut Graph, units: [(&str, Unit); N], x: Value) 
 
 /// A 3x3 average and a 1x1 unit.
 fn pooled(graph: &mut Graph, outputs: usize, x: Value) -> Result<Value> {
-    let average = Pool2d { stride: [1; 2], padding: [1; 2], ..Pool2d::average([3; 2]) };
+    let average = AvgPool2d::new(3).stride(1).padding(1);
     let x = layer(graph, "pool", average, x)?;
     layer(graph, "branch_pool", same(outputs, [1, 1]), x)
 }
@@ -149,10 +149,10 @@ impl Module for Block {
 fn auxiliary(graph: &mut Graph, classes: usize, x: Value) -> Result<()> {
     let wide = Unit(Conv::new(768, [5; 2], First::Normal(0.01)));
     let head = Sequential::new()
-        .add("pool", Pool2d { stride: [3; 2], ..Pool2d::average([5; 2]) })
+        .add("pool", AvgPool2d::new(5).stride(3))
         .add("conv0", same(128, [1, 1]))
         .add("conv1", wide)
-        .add("avgpool", AdaptiveAverage(1))
+        .add("avgpool", AdaptiveAvgPool2d::new(1))
         .add("flatten", Flatten)
         .add("fc", Full::new(classes, First::Normal(0.001), First::Uniform));
     let logits = layer(graph, "AuxLogits", head, x)?;
@@ -181,7 +181,7 @@ fn forward(graph: &mut Graph, x: Value, classes: usize, head: bool) -> Result<Va
         .add("Mixed_7a", Block::D)
         .add("Mixed_7b", Block::E)
         .add("Mixed_7c", Block::E)
-        .add("avgpool", AdaptiveAverage(1))
+        .add("avgpool", AdaptiveAvgPool2d::new(1))
         .add("dropout", Dropout(0.5))
         .add("flatten", Flatten)
         .add("fc", Full::new(classes, First::Normal(DEVIATION), First::Uniform));

@@ -11,7 +11,7 @@ mod parts;
 mod resnet;
 mod vgg;
 
-pub use alexnet::{alexnet, alexnet_cifar};
+pub use alexnet::{alexnet, alexnet_2012, alexnet_cifar};
 pub use googlenet::{googlenet, googlenet_aux};
 pub use inception::{inception_v3, inception_v3_aux};
 pub use lenet::{lenet5, lenet5_1998, tutorial};
@@ -34,6 +34,7 @@ pub const MODELS: &[(&str, Build, usize)] = &[
     ("vgg16_bn-cifar", vgg16_bn_cifar, 10),
     ("resnet18-cifar", resnet18_cifar, 10),
     ("alexnet", alexnet, 1000),
+    ("alexnet-2012", alexnet_2012, 1000),
     ("vgg11", vgg11, 1000),
     ("vgg13", vgg13, 1000),
     ("vgg16", vgg16, 1000),

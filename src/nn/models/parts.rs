@@ -1,8 +1,8 @@
-//! Pieces that several families share. Layers read as many channels as come in.
+//! Pieces that several families share: layers that read as many channels as come in and have first values of their own.
 
 use crate::Result;
-use crate::graph::{self, Graph, Init, Pool2d, Value};
-use crate::nn::{BatchNorm2d, Inputs, Module};
+use crate::graph::{self, Graph, Init, Value};
+use crate::nn::{BatchNorm2d, Inputs, MaxPool2d, Module};
 
 /// First values of weights and biases.
 #[derive(Clone, Copy)]
@@ -123,24 +123,8 @@ pub(super) fn layer(graph: &mut Graph, name: &str, module: impl Module, x: Value
 }
 
 /// Maximum over `kernel` x `kernel` windows.
-pub(super) fn max_pool(kernel: usize, stride: usize, padding: usize) -> Pool2d {
-    Pool2d { stride: [stride; 2], padding: [padding; 2], ..Pool2d::max([kernel; 2]) }
-}
-
-impl Module for Pool2d {
-    fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {
-        graph.pool2d(x, self.clone())
-    }
-}
-
-/// Average over bins, to `side` x `side`.
-#[derive(Clone, Copy)]
-pub(super) struct AdaptiveAverage(pub usize);
-
-impl Module for AdaptiveAverage {
-    fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {
-        graph.adaptive_avg_pool2d(x, [self.0; 2])
-    }
+pub(super) fn max_pool(kernel: usize, stride: usize, padding: usize) -> MaxPool2d {
+    MaxPool2d::new(kernel).stride(stride).padding(padding)
 }
 
 /// Colour images of any size from `smallest` on, `default` if nothing else is said.

@@ -4,10 +4,10 @@
 //! normalisation as in torchvision. First values of convolutions are normal with variance `2 / fan_out`, those of fully
 //! connected layers with deviation 0.01; biases begin at 0.
 
-use super::parts::{AdaptiveAverage, Conv, First, Full, colour, layer, max_pool, norm};
+use super::parts::{Conv, First, Full, colour, layer, max_pool, norm};
 use crate::Result;
 use crate::graph::{Graph, Value};
-use crate::nn::{Dropout, Flatten, Inputs, Model, Module, Relu, Sequential};
+use crate::nn::{AdaptiveAvgPool2d, Dropout, Flatten, Inputs, Model, Module, Relu, Sequential};
 
 /// Convolutions in each of the five blocks.
 type Blocks = [usize; 5];
@@ -59,7 +59,7 @@ fn vgg(name: &str, classes: usize, blocks: Blocks, norm: bool) -> Model {
         .add("6", full(classes));
     let module = Sequential::new()
         .add("features", Features { blocks, norm })
-        .add("avgpool", AdaptiveAverage(7))
+        .add("avgpool", AdaptiveAvgPool2d::new(7))
         .add("flatten", Flatten)
         .add("classifier", classifier);
     Model::new(name, classes, colour(32, 224), module)
