@@ -21,7 +21,7 @@ mod summary;
 mod train;
 mod weights;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 use std::time::Instant;
 use wgrad::gpu::{Gpu, GpuOptions};
@@ -41,6 +41,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Train a network; without options, LeNet-5 on the embedded digits
+    #[command(args_override_self = true)]
     Train(Box<train::Options>),
     /// Measure a trained network on the test images of a data set
     Eval(eval::Options),
@@ -75,7 +76,11 @@ impl Context {
 
 /// Runs the program that was started at `started`.
 pub fn main(started: Instant) -> ExitCode {
-    let Arguments { adapter, command } = Arguments::parse();
+    let arguments = match train::recipe::expand(std::env::args_os().collect(), &Arguments::command()) {
+        Ok(arguments) => arguments,
+        Err(error) => return failed(&error),
+    };
+    let Arguments { adapter, command } = Arguments::parse_from(arguments);
     let context = Context { started, adapter: adapter.filter(|adapter| !adapter.is_empty()) };
     let done = match command {
         Command::Train(options) => train::run(&context, &options),
@@ -92,9 +97,11 @@ pub fn main(started: Instant) -> ExitCode {
         Ok(status) => ExitCode::from(status),
         // Whoever reads (`| head`) has seen enough.
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            out::note(format_args!("error: {error}"));
-            ExitCode::from(error.exit_status())
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &Error) -> ExitCode {
+    out::note(format_args!("error: {error}"));
+    ExitCode::from(error.exit_status())
 }

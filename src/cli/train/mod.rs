@@ -4,6 +4,7 @@ mod gallery;
 mod options;
 mod place;
 mod progress;
+pub mod recipe;
 mod results;
 mod settings;
 

@@ -6,6 +6,9 @@ use wgrad::graph::Augment;
 
 #[derive(clap::Args)]
 pub struct Options {
+    /// Options from a TOML file, see recipes/; what the command line says comes first
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
     /// The network, such as lenet5, resnet18-cifar or vgg16; a wrong name lists all [default: lenet5]
     #[arg(long)]
     pub model: Option<String>,
