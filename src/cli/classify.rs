@@ -1,29 +1,37 @@
 //! Images through a trained network.
 
 use super::weights::Trained;
+use std::ops::Range;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use wgrad::Result;
-use wgrad::data::Images;
 use wgrad::gpu::{Gpu, Runner, StepNumbers};
 use wgrad::graph::{DType, Gather, Graph};
 use wgrad::plan::Program;
 
-/// The logits of each of `images`, which have the shape that the network takes; `progress` hears how many are done.
+/// Bytes of pixels that are on the device at once, if a batch is not larger.
+const CHUNK: usize = 32 << 20;
+
+/// The logits of `count` images that have the shape that the network takes; `read` yields the pixels of some of them, and
+/// `progress` hears how many are done.
 ///
 /// Batches are gathered and normalised on the device by the kernels of training, so that an evaluation of a checkpoint
-/// yields what its run saw.
+/// yields what its run saw. While some images are on the device, the next are read.
 pub fn logits(
     gpu: &Gpu,
     network: &mut Trained,
-    images: &Images,
+    count: usize,
+    read: impl Fn(Range<usize>) -> Result<Vec<u8>> + Send,
     batch: usize,
     progress: impl Fn(usize),
 ) -> Result<Vec<Vec<f32>>> {
     let mut graph = Graph::new();
-    let count = images.len();
-    let [c, h, w] = images.shape;
-    let pixels = graph.input("images", &[count, c, h, w], DType::U8)?;
-    let labels = graph.input("labels", &[count], DType::U32)?;
-    let order = graph.input("order", &[count], DType::U32)?;
+    let [c, h, w] = network.input;
+    let size = c * h * w;
+    let rows = (CHUNK / (size * batch).max(1)).max(1).saturating_mul(batch).min(count);
+    let pixels = graph.input("images", &[rows, c, h, w], DType::U8)?;
+    let labels = graph.input("labels", &[rows], DType::U32)?;
+    let order = graph.input("order", &[rows], DType::U32)?;
     let gather = Gather::plain(batch, &network.mean, &network.std);
     let (x, _) = graph.scoped("batch", |graph| graph.gather(pixels, labels, order, gather))?;
     let result = network.model.forward(&mut graph, x)?;
@@ -32,24 +40,35 @@ pub fn logits(
     let shapes: Vec<_> = parameters.iter().map(|(name, value)| (name.clone(), graph.shape(*value).to_vec())).collect();
     let numbers = network.tensors.take_exact(&shapes, |name| name.starts_with("optimizer."))?;
     let program = Program::new("prediction", graph, &[result]);
-    pollster::block_on(async {
-        let mut runner = Runner::new(gpu, &program).await?;
-        for ((_, value), numbers) in parameters.iter().zip(&numbers) {
-            runner.feed(*value, bytemuck::cast_slice(numbers))?;
-        }
-        let identity: Vec<u32> = (0..count as u32).collect();
-        runner.feed(pixels, &images.pixels)?;
-        runner.feed(labels, bytemuck::cast_slice(&images.labels))?;
-        runner.feed(order, bytemuck::cast_slice(&identity))?;
-        let mut all = Vec::with_capacity(count);
-        for first in (0..count).step_by(batch) {
-            let valid = batch.min(count - first);
-            runner.set_step(StepNumbers { first: first as u32, valid: valid as u32, ..StepNumbers::default() })?;
-            runner.run()?;
-            let bytes = runner.read(result).await?;
-            let rows = bytes.chunks_exact(4 * network.classes.len()).take(valid);
-            all.extend(rows.map(bytemuck::pod_collect_to_vec::<u8, f32>));
-            progress(all.len());
+    let mut runner = pollster::block_on(Runner::new(gpu, &program))?;
+    for ((_, value), numbers) in parameters.iter().zip(&numbers) {
+        runner.feed(*value, bytemuck::cast_slice(numbers))?;
+    }
+    let identity: Vec<u32> = (0..rows as u32).collect();
+    runner.feed(labels, bytemuck::cast_slice(&vec![0_u32; rows]))?;
+    runner.feed(order, bytemuck::cast_slice(&identity))?;
+    let mut all = Vec::with_capacity(count);
+    thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(1);
+        scope.spawn(move || {
+            let chunks = (0..count).step_by(rows.max(1)).map(|first| read(first..count.min(first + rows)));
+            // It ends where nobody listens any more.
+            chunks.into_iter().try_for_each(|chunk| sender.send(chunk).ok())
+        });
+        for chunk in receiver {
+            let mut chunk = chunk?;
+            let here = chunk.len() / size.max(1);
+            chunk.resize(rows * size, 0);
+            runner.feed(pixels, &chunk)?;
+            for first in (0..here).step_by(batch) {
+                let valid = batch.min(here - first);
+                runner.set_step(StepNumbers { first: first as u32, valid: valid as u32, ..StepNumbers::default() })?;
+                runner.run()?;
+                let bytes = pollster::block_on(runner.read(result))?;
+                let rows = bytes.chunks_exact(4 * network.classes.len()).take(valid);
+                all.extend(rows.map(bytemuck::pod_collect_to_vec::<u8, f32>));
+                progress(all.len());
+            }
         }
         Ok(all)
     })

@@ -3,7 +3,7 @@
 use super::{Context, out, reading, sheet};
 use serde_json::json;
 use std::path::PathBuf;
-use wgrad::data::{Dataset, Images};
+use wgrad::data::{Dataset, Need, Part};
 use wgrad::gpu::{Gpu, Runner, StepNumbers};
 use wgrad::graph::{Augment, DType, Gather, Graph};
 use wgrad::plan::Program;
@@ -47,7 +47,7 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
     if options.augment.is_some() && options.preview.is_none() {
         return Err(Error::usage("--augment changes what --preview FILE.png shows; say that too"));
     }
-    let dataset = reading::open(&options.data, &options.reading, options.seed, options.model.as_deref())?;
+    let dataset = reading::open(&options.data, &options.reading, options.seed, options.model.as_deref(), Need::All)?;
     if let Some(path) = &options.preview {
         let gpu = context.gpu()?;
         let pictures = pollster::block_on(preview(&gpu, &dataset, options))?;
@@ -65,7 +65,7 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
             [&dataset.train, &dataset.test].map(|part| part.labels.iter().filter(|&&label| label == class).count())
         })
         .collect();
-    let (mean, std) = measured(&dataset);
+    let (mean, std) = measured(&dataset)?;
     match options.json {
         true => as_json(&dataset, &counts, &mean, &std),
         false => print(&dataset, &counts, &mean, &std),
@@ -73,12 +73,18 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
     Ok(0)
 }
 
+/// Images that are read at a time.
+const CHUNK: usize = 256;
+
 /// Mean and standard deviation of each channel of the training images, of pixels in 0..1.
-fn measured(dataset: &Dataset) -> (Vec<f64>, Vec<f64>) {
+fn measured(dataset: &Dataset) -> Result<(Vec<f64>, Vec<f64>)> {
     let [channels, height, width] = dataset.train.shape;
     let mut counts = vec![[0_u64; 256]; channels];
-    for (i, plane) in dataset.train.pixels.chunks_exact(height * width).enumerate() {
-        plane.iter().for_each(|&pixel| counts[i % channels][usize::from(pixel)] += 1);
+    let all: Vec<usize> = (0..dataset.train.len()).collect();
+    for places in all.chunks(CHUNK) {
+        for (i, plane) in dataset.choose(Part::Train, places)?.pixels.chunks_exact(height * width).enumerate() {
+            plane.iter().for_each(|&pixel| counts[i % channels][usize::from(pixel)] += 1);
+        }
     }
     let moments = |counts: &[u64; 256]| {
         let total = counts.iter().sum::<u64>().max(1) as f64;
@@ -87,7 +93,7 @@ fn measured(dataset: &Dataset) -> (Vec<f64>, Vec<f64>) {
         let mean = sum(1) / total;
         (mean, (sum(2) / total - mean * mean).max(0.0).sqrt())
     };
-    counts.iter().map(moments).unzip()
+    Ok(counts.iter().map(moments).unzip())
 }
 
 fn print(dataset: &Dataset, counts: &[[usize; 2]], mean: &[f64], std: &[f64]) -> Result<()> {
@@ -101,12 +107,13 @@ fn print(dataset: &Dataset, counts: &[[usize; 2]], mean: &[f64], std: &[f64]) ->
     out::print_table(&table)?;
     let text = |numbers: &[f64]| numbers.iter().map(|number| format!("{number:.4}")).collect::<Vec<_>>().join(", ");
     let used = |numbers: &[f32]| text(&numbers.iter().map(|&number| f64::from(number)).collect::<Vec<_>>());
-    let bytes = dataset.train.pixels.len() + dataset.test.pixels.len();
+    let bytes = (dataset.train.len() + dataset.test.len()) * dataset.train.shape.iter().product::<usize>();
     out::print(format_args!(
-        "images of {} (C x H x W), {:.1} MB as bytes\nmean and std of the training images: {} and {}\n\
+        "images of {} (C x H x W), {:.1} MB as bytes{}\nmean and std of the training images: {} and {}\n\
          normalised with:                      {} and {}",
         dataset.train.shape.map(|extent| extent.to_string()).join("x"),
         bytes as f64 / 1e6,
+        if dataset.is_streamed() { ", streamed from their files" } else { "" },
         text(mean),
         text(std),
         used(&dataset.mean),
@@ -120,7 +127,7 @@ fn as_json(dataset: &Dataset, counts: &[[usize; 2]], mean: &[f64], std: &[f64]) 
     out::json(&json!({
         "data": dataset.name, "shape": dataset.train.shape, "train": dataset.train.len(), "test": dataset.test.len(),
         "classes": classes, "mean": dataset.mean, "std": dataset.std, "measured_mean": mean, "measured_std": std,
-        "notes": dataset.notes,
+        "streamed": dataset.is_streamed(), "notes": dataset.notes,
     }))
 }
 
@@ -129,11 +136,7 @@ async fn preview(gpu: &Gpu, dataset: &Dataset, options: &Options) -> Result<Vec<
     let mut order = epoch_order(dataset.train.len(), options.seed.unwrap_or_default(), 0, !options.no_shuffle);
     order.truncate(PICTURES);
     // Only what is shown goes to the device.
-    let mut shown = Images { shape: dataset.train.shape, pixels: vec![], labels: vec![] };
-    for &sample in &order {
-        shown.pixels.extend(dataset.train.image(sample as usize));
-        shown.labels.push(dataset.train.labels[sample as usize]);
-    }
+    let shown = dataset.choose(Part::Train, &order.iter().map(|&sample| sample as usize).collect::<Vec<_>>())?;
     let (count, [c, h, w]) = (shown.len(), shown.shape);
     let mut graph = Graph::new();
     let pixels = graph.input("images", &[count, c, h, w], DType::U8)?;

@@ -2,7 +2,8 @@
 
 use super::{Context, classify, out, reading, weights};
 use serde_json::json;
-use wgrad::data::Images;
+use std::ops::Range;
+use wgrad::data::{Need, Part};
 use wgrad::train::read_weights;
 use wgrad::{Error, Result};
 
@@ -40,21 +41,31 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
     }
     // Of weights that another program saved nothing is known yet.
     let input = read_weights(&options.weights.weights).ok().map(|weights| weights.input);
-    let dataset = reading::open(&options.data, &options.reading.or_input(input), options.seed, None)?;
+    let dataset = reading::open(
+        &options.data,
+        &options.reading.or_input(input),
+        options.seed,
+        options.weights.model.as_deref().filter(|_| input.is_none()),
+        Need::Test,
+    )?;
     let mut network = options.weights.load(Some(&dataset))?;
+    options.reading.adapt(&mut network)?;
     if network.classes.len() != dataset.classes.len() {
         let (have, want) = (network.classes.len(), dataset.classes.len());
         let message =
             format!("this network tells {have} classes apart, but {} has {want}; use its own --data", dataset.name);
         return Err(Error::format(&options.weights.weights, message));
     }
-    let test = dataset.fit(network.input)?.test;
+    let dataset = dataset.fit(network.input)?;
+    let test = &dataset.test;
+    let read = |places: Range<usize>| Ok(dataset.choose(Part::Test, &places.collect::<Vec<_>>())?.pixels);
     let gpu = context.gpu()?;
     let bar = out::bar(test.len() as u64, "{bar:40} {pos}/{len} images");
-    let logits = classify::logits(&gpu, &mut network, &test, options.batch_size, |done| bar.set_position(done as u64))?;
+    let progress = |done| bar.set_position(done as u64);
+    let logits = classify::logits(&gpu, &mut network, test.len(), read, options.batch_size, progress)?;
     bar.finish_and_clear();
 
-    let (loss, tallies) = measure(&test, &logits, network.classes.len());
+    let (loss, tallies) = measure(&test.labels, &logits, network.classes.len());
     let right: u64 = tallies.iter().map(|tally| tally.right).sum();
     let accuracy = right as f64 / test.len() as f64;
     if options.json {
@@ -89,10 +100,10 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
 }
 
 /// The mean cross-entropy, in f64, and the tally of each class.
-fn measure(images: &Images, logits: &[Vec<f32>], classes: usize) -> (f64, Vec<Tally>) {
+fn measure(labels: &[u32], logits: &[Vec<f32>], classes: usize) -> (f64, Vec<Tally>) {
     let mut tallies = vec![Tally::default(); classes];
     let mut loss = 0.0;
-    for (&label, logits) in images.labels.iter().zip(logits) {
+    for (&label, logits) in labels.iter().zip(logits) {
         let label = label as usize;
         let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
         let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();
@@ -102,5 +113,5 @@ fn measure(images: &Images, logits: &[Vec<f32>], classes: usize) -> (f64, Vec<Ta
         tallies[label].right += u64::from(found == label);
         tallies[found].predicted += 1;
     }
-    (loss / images.len() as f64, tallies)
+    (loss / labels.len() as f64, tallies)
 }

@@ -2,13 +2,15 @@
 
 use super::picture::{Picture, across, strip};
 use super::weights::Trained;
-use super::{Context, classify, out, weights};
+use super::{Context, classify, out, reading, weights};
 use image::imageops::{FilterType, resize};
 use image::{DynamicImage, ImageReader, Rgba};
 use serde_json::json;
 use std::io::IsTerminal;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use wgrad::data::{self, Images};
+use wgrad::data::{Images, Need};
+use wgrad::train::read_weights;
 use wgrad::{Error, Result};
 
 #[derive(clap::Args)]
@@ -21,6 +23,8 @@ pub struct Options {
     /// The data set whose classes and normalisation are meant, for weights that another program saved
     #[arg(long)]
     data: Option<String>,
+    #[command(flatten)]
+    reading: reading::Options,
     /// How many classes to name
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     top: u64,
@@ -33,15 +37,22 @@ pub struct Options {
 }
 
 pub fn run(context: &Context, options: &Options) -> Result<u8> {
-    let dataset = options.data.as_deref().map(data::open).transpose()?;
+    // Of weights that another program saved nothing is known yet.
+    let input = read_weights(&options.weights.weights).ok().map(|weights| weights.input);
+    let model = options.weights.model.as_deref().filter(|_| input.is_none());
+    let open = |data: &str| reading::open(data, &options.reading, None, model, Need::Names);
+    let dataset = options.data.as_deref().filter(|_| input.is_none()).map(open).transpose()?;
     let mut network = options.weights.load(dataset.as_ref())?;
+    options.reading.adapt(&mut network)?;
     let mut images = Images { shape: network.input, pixels: vec![], labels: vec![0; options.images.len()] };
     for path in &options.images {
         images.pixels.extend(read(path, network.input, options.invert)?);
     }
     let gpu = context.gpu()?;
     let batch = images.len().min(64);
-    let logits = classify::logits(&gpu, &mut network, &images, batch, |_| ())?;
+    let size: usize = images.shape.iter().product();
+    let read = |places: Range<usize>| Ok(images.pixels[places.start * size..places.end * size].to_vec());
+    let logits = classify::logits(&gpu, &mut network, images.len(), read, batch, |_| ())?;
     let ranked: Vec<_> = logits.iter().map(|logits| ranking(logits, options.top)).collect();
     match options.json {
         true => out::json(&as_json(&network, &options.images, &ranked))?,

@@ -1,8 +1,9 @@
 //! The options that say how a data set is read, shared by the commands that read one.
 
 use super::out;
+use super::weights::Trained;
 use std::sync::OnceLock;
-use wgrad::data::{self, Dataset, Reading};
+use wgrad::data::{self, Dataset, Need, Reading};
 use wgrad::nn::models;
 use wgrad::train::Config;
 use wgrad::{Error, Result};
@@ -11,13 +12,17 @@ use wgrad::{Error, Result};
 pub struct Options {
     /// The shape to bring images to [default: what the network takes]
     #[arg(long, value_name = "CxHxW", value_parser = shape)]
-    input: Option<[usize; 3]>,
+    pub input: Option<[usize; 3]>,
     /// The share of each class to test on, where a folder has no test/ [default: 0.1]
     #[arg(long, value_name = "SHARE")]
     holdout: Option<f64>,
     /// Stop at pictures that cannot be read instead of leaving them out
     #[arg(long)]
     strict: bool,
+    /// Decode pictures whenever they are needed instead of keeping their pixels in memory [default: where they take more
+    /// than 8 GiB or a third of the free memory]
+    #[arg(long)]
+    stream: bool,
     /// Mean of the channels, of pixels in 0..1 [default: the data set's, ImageNet's for folders]
     #[arg(long, value_name = "R,G,B", value_delimiter = ',')]
     mean: Option<Vec<f32>>,
@@ -30,7 +35,7 @@ fn shape(text: &str) -> Result<[usize; 3]> {
     let extents: Vec<usize> = text.split('x').filter_map(|extent| extent.parse().ok()).collect();
     match <[usize; 3]>::try_from(extents) {
         Ok([c, h, w]) if c.min(h).min(w) > 0 && text.split('x').count() == 3 => Ok([c, h, w]),
-        _ => Err(Error::usage("expected channels, height and width, as in 3x32x32")),
+        _ => Err(Error::usage("expected channels x height x width, as in 3x32x32")),
     }
 }
 
@@ -41,9 +46,10 @@ fn list(numbers: &[f32]) -> String {
 impl Options {
     /// Those of a run.
     pub fn of(config: &Config) -> Result<Self> {
-        let Config { input, holdout, strict, mean, std, .. } = config.clone();
+        let Config { input, holdout, strict, stream, mean, std, .. } = config.clone();
         let input = input.as_deref().map(shape).transpose()?;
-        Ok(Self { input, holdout, strict: strict.unwrap_or(false), mean, std })
+        let [strict, stream] = [strict, stream].map(|flag| flag.unwrap_or(false));
+        Ok(Self { input, holdout, strict, stream, mean, std })
     }
 
     /// Writes them down for the run to be continued.
@@ -51,6 +57,7 @@ impl Options {
         config.input = self.input();
         config.holdout = self.holdout;
         config.strict = self.strict.then_some(true);
+        config.stream = self.stream.then_some(true);
         (config.mean, config.std) = (self.mean.clone(), self.std.clone());
     }
 
@@ -58,7 +65,7 @@ impl Options {
         self.input.map(|shape| shape.map(|extent| extent.to_string()).join("x"))
     }
 
-    /// Name, what is given here, what the run has.
+    /// Name, what is given here, what the run has; of everything that decides about numbers.
     pub fn pairs(&self, kept: &Self) -> [(&'static str, Option<String>, String); 5] {
         let words = |options: &Self| {
             [
@@ -81,11 +88,41 @@ impl Options {
     pub fn or_input(&self, shape: Option<[usize; 3]>) -> Self {
         Self { input: self.input.or(shape), ..self.clone() }
     }
+
+    /// The same, streamed if either says so: the numbers do not depend on it.
+    pub fn or_stream(self, other: &Self) -> Self {
+        Self { stream: self.stream || other.stream, ..self }
+    }
+
+    /// Puts the shape and the normalisation that are given in place of those that a network was trained with.
+    pub fn adapt(&self, network: &mut Trained) -> Result<()> {
+        if let Some(input) = self.input {
+            network.model.trace(1, input)?;
+            network.input = input;
+        }
+        let channels = network.input[0];
+        for (name, given, numbers) in [("mean", &self.mean, &mut network.mean), ("std", &self.std, &mut network.std)] {
+            match given.as_deref() {
+                Some([number]) => *numbers = vec![*number; channels],
+                Some(given) => *numbers = given.to_vec(),
+                None if numbers.len() == 1 => *numbers = vec![numbers[0]; channels],
+                None => {}
+            }
+            let usable = numbers.iter().all(|number| number.is_finite() && (name == "mean" || *number > 0.0));
+            if numbers.len() != channels || !usable {
+                return Err(Error::usage(format!(
+                    "--{name}: the network takes {channels} channels, and {numbers:?} must be finite, std above 0, one \
+                     number for each channel or for all"
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Opens a data set and says what is to be said of it; pictures are brought to what `model` takes.
-pub fn open(spec: &str, options: &Options, seed: Option<u64>, model: Option<&str>) -> Result<Dataset> {
-    let Options { input, holdout, strict, mean, std } = options.clone();
+pub fn open(spec: &str, options: &Options, seed: Option<u64>, model: Option<&str>, need: Need) -> Result<Dataset> {
+    let Options { input, holdout, strict, stream, mean, std } = options.clone();
     let model = model.map(|name| models::by_name(name, 10)).transpose()?;
     let taken = |native: Option<[usize; 3]>| match (&model, native) {
         (Some(model), Some(native)) => model.input_for(native),
@@ -98,7 +135,7 @@ pub fn open(spec: &str, options: &Options, seed: Option<u64>, model: Option<&str
     };
     let choose: Option<&dyn Fn(Option<[usize; 3]>) -> [usize; 3]> = if model.is_some() { Some(&taken) } else { None };
     let seed = seed.unwrap_or_default();
-    let reading = Reading { input, choose, holdout, seed, strict, mean, std, progress: Some(&progress) };
+    let reading = Reading { input, choose, holdout, seed, strict, stream, need, mean, std, progress: Some(&progress) };
     let dataset = data::open_with(spec, &reading);
     if let Some(bar) = bar.get() {
         bar.finish_and_clear();

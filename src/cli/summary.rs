@@ -1,8 +1,8 @@
 //! `wgrad summary`: what a network is, and what a training step of it does.
 
-use super::{Context, out};
+use super::{Context, out, reading};
 use serde_json::{Value, json};
-use wgrad::data::{self, Dataset};
+use wgrad::data::{Dataset, Need};
 use wgrad::nn::{Model, Summary, models};
 use wgrad::plan::{Class, Target};
 use wgrad::train::{RunPlan, Settings};
@@ -12,9 +12,6 @@ use wgrad::{Error, Result};
 pub struct Options {
     /// The network, such as lenet5, resnet50 or vgg16; a wrong name lists all
     model: String,
-    /// Channels, height and width of an image [default: the network's own]
-    #[arg(long, value_name = "CxHxW", value_parser = shape)]
-    input: Option<[usize; 3]>,
     /// Images at a time [default: 1, and 64 with --plan]
     #[arg(long)]
     batch: Option<usize>,
@@ -27,22 +24,19 @@ pub struct Options {
     /// The data set that lies on the device, for --plan
     #[arg(long, default_value = "digits")]
     data: String,
+    #[command(flatten)]
+    reading: reading::Options,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-pub fn shape(text: &str) -> Result<[usize; 3], String> {
-    let extents: Option<Vec<usize>> = text.split('x').map(|extent| extent.parse().ok()).collect();
-    let shape = extents.and_then(|extents| <[usize; 3]>::try_from(extents).ok());
-    shape.ok_or_else(|| "expected channels x height x width, such as 1x28x28".into())
-}
-
 pub fn run(context: &Context, options: &Options) -> Result<u8> {
-    let dataset = options.plan.then(|| data::open(&options.data)).transpose()?;
+    let open = || reading::open(&options.data, &options.reading, None, Some(&options.model), Need::Names);
+    let dataset = options.plan.then(open).transpose()?;
     let classes = options.classes.or(dataset.as_ref().map(|dataset| dataset.classes.len()));
     let model = models::by_name(&options.model, classes)?;
-    let input = options.input.unwrap_or(model.default_input());
+    let input = options.reading.input.unwrap_or(model.default_input());
     let batch = options.batch.unwrap_or(if options.plan { Settings::default().batch_size } else { 1 });
     if batch == 0 || options.classes == Some(0) {
         return Err(Error::usage("--batch and --classes must be at least 1"));

@@ -1,8 +1,12 @@
 //! A data set: two parts, the names of the classes, and the numbers that normalise its pixels.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
-use super::{Images, resize};
+use super::images::zeros;
+use super::parallel::parallel;
+use super::{Images, Part, Samples, resize};
 use crate::{Error, Result};
 
 /// Labelled images to train and to test on.
@@ -23,6 +27,10 @@ pub struct Dataset {
     /// What its reader has to say: pictures left out, colours changed, parts split off.
     pub notes: Vec<String>,
     pub(super) scale: Scale,
+    /// Of train and test, where the pixels are not in memory.
+    pub(super) sources: Option<[Arc<dyn Samples>; 2]>,
+    /// Whether they are not to come there.
+    pub(super) streams: bool,
 }
 
 /// How a data set comes to a larger size.
@@ -34,7 +42,9 @@ pub(super) enum Scale {
     Resize,
     /// Likewise, from the files.
     #[cfg(feature = "images")]
-    Files(std::sync::Arc<super::folder::Files>),
+    Files(Arc<super::folder::Files>),
+    /// In the shape that they have alone.
+    Never,
     /// By drawing train and test anew, from what their pixels were scaled up from.
     Redraw { sides: RangeInclusive<usize>, draw: fn(usize) -> (Images, Images) },
 }
@@ -53,9 +63,84 @@ impl Dataset {
         test: Images,
     ) -> Result<Dataset> {
         let (name, scale) = (name.into(), Scale::Pad);
-        let data = Dataset { name, classes, mean, std, train, test, notes: vec![], scale };
+        let (notes, sources, streams) = (vec![], None, false);
+        let data = Dataset { name, classes, mean, std, train, test, notes, scale, sources, streams };
         data.check()?;
         Ok(data)
+    }
+
+    /// A data set whose images of `shape` are read when a run needs them, ahead of it and on threads of their own; `parts`
+    /// are labels and pixels of the images to train and to test on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Dataset::new`].
+    pub fn streamed(
+        name: impl Into<String>,
+        classes: Vec<String>,
+        (mean, std): (Vec<f32>, Vec<f32>),
+        shape: [usize; 3],
+        parts: [(Vec<u32>, Arc<dyn Samples>); 2],
+    ) -> Result<Dataset> {
+        let [(train, pixels), (test, others)] = parts;
+        let [train, test] = [train, test].map(|labels| Images { shape, pixels: vec![], labels });
+        let (notes, sources) = (vec![], Some([pixels, others]));
+        let (name, scale, streams) = (name.into(), Scale::Never, true);
+        let data = Dataset { name, classes, mean, std, train, test, notes, scale, sources, streams };
+        data.check()?;
+        Ok(data)
+    }
+
+    /// Whether runs read the images when they need them, instead of taking them from memory.
+    pub fn is_streamed(&self) -> bool {
+        self.streams
+    }
+
+    /// One of the two parts.
+    pub fn part(&self, part: Part) -> &Images {
+        match part {
+            Part::Train => &self.train,
+            Part::Test => &self.test,
+        }
+    }
+
+    /// The images of `part` at these places, in memory.
+    ///
+    /// # Errors
+    ///
+    /// Whatever hinders reading them; [`Error::Usage`] for places that there are not.
+    pub fn choose(&self, part: Part, places: &[usize]) -> Result<Images> {
+        let images = self.part(part);
+        let (shape, count) = (images.shape, images.len());
+        let mut chosen = Images { shape, pixels: zeros(places.len(), shape)?, labels: vec![] };
+        for &place in places {
+            let outside = || Error::usage(format!("{} image {place} of {count}: there are not so many", part.name()));
+            chosen.labels.push(*images.labels.get(place).ok_or_else(outside)?);
+        }
+        let size = shape.iter().product::<usize>().max(1);
+        let items: Vec<(usize, &mut [u8])> = places.iter().copied().zip(chosen.pixels.chunks_exact_mut(size)).collect();
+        match self.source(part) {
+            None => items.into_iter().try_for_each(|(place, out)| images.read(place, out))?,
+            Some(source) => {
+                parallel(items, &|_, _| (), |(place, out)| source.read(place, out))
+                    .into_iter()
+                    .collect::<Result<()>>()?;
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// What reads a part whose pixels are not in memory.
+    pub(crate) fn source(&self, part: Part) -> Option<&Arc<dyn Samples>> {
+        self.sources.as_ref().map(|sources| &sources[part as usize]).filter(|_| self.part(part).pixels.is_empty())
+    }
+
+    /// All pixels of a part.
+    pub(crate) fn pixels(&self, part: Part) -> Result<Cow<'_, [u8]>> {
+        match self.source(part) {
+            None => Ok(Cow::Borrowed(&self.part(part).pixels)),
+            Some(source) => Ok(Cow::Owned(self.choose(part, &(0..source.count()).collect::<Vec<_>>())?.pixels)),
+        }
     }
 
     /// The same data in the shape `[C, H, W]` that a network takes.
@@ -88,6 +173,13 @@ impl Dataset {
             (self.mean, self.std) = (changed(&self.mean), changed(&self.std));
         }
         (self.train, self.test) = match &self.scale {
+            #[cfg(feature = "images")]
+            Scale::Files(files) if self.sources.is_some() => {
+                let [train, test] =
+                    [&self.train, &self.test].map(|part| Images { shape, pixels: vec![], labels: part.labels.clone() });
+                self.sources = Some(files.sources(shape));
+                (train, test)
+            }
             #[cfg(feature = "images")]
             Scale::Files(files) => {
                 let (train, test) = files.read(shape)?;
@@ -129,6 +221,7 @@ impl Dataset {
         match self.scale {
             Scale::Pad => even(h, height) && even(w, width) && (c == channels || (c, channels) == (1, 3)),
             Scale::Redraw { .. } => (h, w) == (height, width) && (c == channels || (c, channels) == (1, 3)),
+            Scale::Never => false,
             _ => height > 0 && width > 0 && [1, 3].contains(&channels),
         }
     }
@@ -137,6 +230,7 @@ impl Dataset {
         let how = match &self.scale {
             Scale::Pad => "padded with zeros by an even number of rows and columns".to_string(),
             Scale::Redraw { sides, .. } => format!("drawn as squares of {} to {} pixels", sides.start(), sides.end()),
+            Scale::Never => "taken as they are alone".to_string(),
             _ => "scaled to any size".to_string(),
         };
         Error::shape(
@@ -149,7 +243,7 @@ impl Dataset {
         )
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let [channels, ..] = self.train.shape;
         if self.train.shape != self.test.shape {
             return Err(Error::usage(format!(
@@ -164,8 +258,11 @@ impl Dataset {
                 self.name, self.mean, self.std
             )));
         }
-        self.train.check(&format!("data set {}, train", self.name), self.classes.len())?;
-        self.test.check(&format!("data set {}, test", self.name), self.classes.len())
+        [Part::Train, Part::Test].into_iter().try_for_each(|part| {
+            let what = format!("data set {}, {}", self.name, part.name());
+            let streamed = self.source(part).map(|source| source.count());
+            self.part(part).check(&what, self.classes.len(), streamed)
+        })
     }
 }
 

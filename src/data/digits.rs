@@ -68,6 +68,8 @@ fn dataset(size: usize) -> Dataset {
         test,
         notes: vec![],
         scale: Scale::Redraw { sides: SIDES, draw: parts },
+        sources: None,
+        streams: false,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 pub struct Images {
     /// `[C, H, W]` of one image.
     pub shape: [usize; 3],
-    /// `[N, C, H, W]`, 0 (black) to 255.
+    /// `[N, C, H, W]`, 0 (black) to 255; empty where they are streamed, see [`Dataset::choose`](super::Dataset::choose).
     pub pixels: Vec<u8>,
     /// `[N]`, each an index into the classes of the data set.
     pub labels: Vec<u32>,
@@ -31,16 +31,24 @@ impl Images {
     ///
     /// # Panics
     ///
-    /// Like an index into a slice, where `i` is not below [`len`](Self::len).
+    /// Like an index into a slice, where `i` is not below [`len`](Self::len) or the pixels are not here.
     pub fn image(&self, i: usize) -> &[u8] {
         let size: usize = self.shape.iter().product();
         &self.pixels[i * size..(i + 1) * size]
     }
 
-    /// Refuses pixels that are not `[N, C, H, W]` and labels outside of `classes`; `what` begins the error's text.
-    pub(super) fn check(&self, what: &str, classes: usize) -> Result<()> {
+    /// Refuses pixels that are not `[N, C, H, W]`, or as many images as are `streamed` instead, and labels outside of
+    /// `classes`; `what` begins the error's text.
+    pub(super) fn check(&self, what: &str, classes: usize, streamed: Option<usize>) -> Result<()> {
+        if let Some(count) = streamed.filter(|count| *count != self.len()) {
+            return Err(Error::usage(format!(
+                "{what}: {count} images are streamed, but there are {} labels; streamed images can be neither added nor \
+                 left out",
+                self.len()
+            )));
+        }
         let expected = bytes(self.len(), self.shape);
-        if expected != Some(self.pixels.len()) || self.shape.contains(&0) {
+        if streamed.is_none() && expected != Some(self.pixels.len()) || self.shape.contains(&0) {
             return Err(Error::usage(format!(
                 "{what}: {} pixels, but {} labels and images of {:?} (C, H, W) make {}",
                 self.pixels.len(),

@@ -1,4 +1,4 @@
-//! Data sets: labelled 8-bit images in host memory.
+//! Data sets: labelled 8-bit images, in host memory or streamed from where they are.
 //!
 //! Everything here stays as the files have it, bytes in file order; scaling to 0..1, normalisation, shuffling and
 //! augmentation belong to whoever feeds the batches.
@@ -15,7 +15,9 @@ mod images;
 #[cfg(feature = "datasets")]
 mod mnist;
 mod open;
+mod parallel;
 mod resize;
+mod samples;
 
 #[cfg(feature = "datasets")]
 pub use cifar::{cifar10, cifar100};
@@ -26,7 +28,8 @@ pub use folder::folder;
 pub use images::Images;
 #[cfg(feature = "datasets")]
 pub use mnist::mnist;
-pub use open::{Reading, SPECS, open, open_with};
+pub use open::{Need, Reading, SPECS, open, open_with};
+pub use samples::{Part, Samples};
 
 #[cfg(any(feature = "datasets", feature = "images"))]
 use dataset::Scale;

@@ -7,6 +7,18 @@ use crate::{Error, Result};
 pub const SPECS: &str = "`digits` (embedded), `mnist:DIR` (a folder with the four IDX files), `cifar10:DIR` and \
      `cifar100:DIR` (the binary version) or `folder:DIR` (pictures as CLASS/NAME.jpg, or in train/ and test/)";
 
+/// What of a folder is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Need {
+    /// Both parts.
+    #[default]
+    All,
+    /// The part to measure on. Training images are counted by their files, and none of them is looked at.
+    Test,
+    /// Classes, counts and shape: no picture is decoded.
+    Names,
+}
+
 /// How a data set is read; the default is what [`open`] does.
 #[derive(Clone, Default)]
 pub struct Reading<'a> {
@@ -20,6 +32,11 @@ pub struct Reading<'a> {
     pub seed: u64,
     /// Of folders: whether a file that cannot be read is an error.
     pub strict: bool,
+    /// Of folders: reads the pictures anew whenever a run needs them, instead of keeping their pixels in memory; see
+    /// [`folder`](super::folder).
+    pub stream: bool,
+    /// Of folders: what is wanted of them. Images that are not come from their files if they are asked for nevertheless.
+    pub need: Need,
     /// In place of the data set's: of each channel, of pixels scaled to 0..1; one number does for all channels.
     pub mean: Option<Vec<f32>>,
     /// Likewise.
@@ -46,6 +63,11 @@ pub fn open_with(spec: &str, reading: &Reading) -> Result<Dataset> {
     let (kind, dir) = spec.split_once(':').unwrap_or((spec, ""));
     if let (true, "digits" | "mnist" | "cifar10" | "cifar100") = (reading.holdout.is_some(), kind) {
         return Err(Error::usage(format!("--holdout: `{kind}` has test images of its own; leave it out")));
+    }
+    if let (true, "digits" | "mnist" | "cifar10" | "cifar100") = (reading.stream, kind) {
+        return Err(Error::usage(format!(
+            "--stream: `{kind}` is small enough for memory, folders alone stream; leave it out"
+        )));
     }
     let mut data = match (kind, dir) {
         ("digits", "") => digits(),
@@ -121,6 +143,7 @@ mod tests {
             (Reading { std: Some(vec![0.0]), ..Reading::default() }, "above 0"),
             (Reading { mean: Some(vec![0.1, 0.2]), ..Reading::default() }, "per channel (1)"),
             (Reading { holdout: Some(0.1), ..Reading::default() }, "has test images of its own"),
+            (Reading { stream: true, ..Reading::default() }, "folders alone stream"),
         ] {
             let error = open_with("digits", &reading).unwrap_err();
             assert!(error.to_string().contains(says), "{error}");

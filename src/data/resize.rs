@@ -4,6 +4,8 @@
 //! with antialiasing, columns before rows, weights of 22 binary places, rounded to bytes between the two passes.
 //! Channels change as PIL's `convert` changes them.
 
+use std::ops::Range;
+
 /// Binary places of a weight.
 const PLACES: u32 = 22;
 
@@ -18,12 +20,15 @@ pub(super) fn fit(image: &[u8], from: [usize; 3], to: [usize; 3]) -> Vec<u8> {
         return planes;
     }
     let (sh, sw) = covering((h, w), (oh, ow));
-    let [columns, rows] = [taps(w, sw), taps(h, sh)];
-    let (top, left) = (margin(sh, oh), margin(sw, ow));
+    // Of those in the middle alone: a strip of one pixel's width would have millions.
+    let [columns, rows] = [(w, sw, ow), (h, sh, oh)].map(|(from, to, crop)| {
+        let first = margin(to, crop);
+        taps(from, to, first..first + crop)
+    });
     let mut out = Vec::with_capacity(to.iter().product());
     for plane in planes.chunks_exact(h * w) {
-        let wide = across(plane, w, &columns[left..left + ow]);
-        down(&wide, ow, &rows[top..top + oh], &mut out);
+        let wide = across(plane, w, &columns);
+        down(&wide, ow, &rows, &mut out);
     }
     out
 }
@@ -67,7 +72,8 @@ fn margin(size: usize, crop: usize) -> usize {
 /// For one output: the first input that it is made of, and the weight of each from there on.
 type Taps = (usize, Vec<i32>);
 
-fn taps(from: usize, to: usize) -> Vec<Taps> {
+/// Those of the outputs `wanted` out of `to`.
+fn taps(from: usize, to: usize, wanted: Range<usize>) -> Vec<Taps> {
     let scale = from as f64 / to as f64;
     let support = scale.max(1.0);
     let at = |i: usize| {
@@ -81,7 +87,7 @@ fn taps(from: usize, to: usize) -> Vec<Taps> {
         let fixed = |weight: &f64| (0.5 + weight / sum * f64::from(1 << PLACES)) as i32;
         (first, weights.iter().map(fixed).collect())
     };
-    (0..to).map(at).collect()
+    wanted.map(at).collect()
 }
 
 fn byte(sum: i32) -> u8 {

@@ -7,6 +7,7 @@
 //! Everything that decides about numbers is settled before the first step: weights, order of samples, learning rates.
 //! The device only replays. Two runs with equal settings on one adapter yield equal bytes.
 
+mod ahead;
 mod checkpoint;
 #[cfg(feature = "reports")]
 pub(crate) mod folder;

@@ -2,9 +2,9 @@
 
 use super::checkpoint::{self, AVERAGE, STATE};
 use super::objective::{CLASS_WEIGHTS, training_loss};
-use super::window::{Window, rows};
+use super::window::{Window, room};
 use super::{Settings, initial_state};
-use crate::data::{Dataset, Images};
+use crate::data::{Dataset, Images, Part};
 use crate::gpu::{Executable, Gpu, Memory, Staging, StepNumbers};
 use crate::graph::{Batch, DType, Gather, Graph, Mode, Value, differentiate, lies_below};
 use crate::io::{Loaded, TensorFile};
@@ -141,8 +141,8 @@ pub struct RunPlan {
 impl RunPlan {
     /// Plans a run; `dataset` must fit the model.
     pub fn new(model: &Model, dataset: &Dataset, settings: &Settings, target: &Target) -> Result<Self> {
-        let [train_rows, test_rows] = [(&dataset.train, settings.accumulate), (&dataset.test, 1)]
-            .map(|(part, least)| rows(part, settings.batch_size, least, target));
+        let [train_rows, test_rows] = [(Part::Train, settings.accumulate), (Part::Test, 1)]
+            .map(|(part, least)| room(dataset, part, settings.batch_size, least, target).rows);
         let training = program_on(model, dataset, settings, train_rows)?;
         let train = Plan::new(&training, target)?;
         let gather = Gather::plain(settings.batch_size, &dataset.mean, &dataset.std);
@@ -181,17 +181,18 @@ impl Session {
         let download = rings.pop_front().expect("a run has staging memory");
         let whole = |role: Role| Region { size: buffers.get(&role).copied().unwrap_or(0), role, offset: 0 };
         let mut windows = [None, None];
-        for (window, (part, images)) in windows.iter_mut().zip([("train", &dataset.train), ("test", &dataset.test)]) {
-            let least = if part == "train" { settings.accumulate } else { 1 };
-            let rows = rows(images, settings.batch_size, least, gpu.target());
-            if rows != images.len() {
-                let identity: Vec<u32> = (0..rows as u32).collect();
-                memory.write(gpu, &whole(Role::Input(format!("{part}.order"))), bytemuck::cast_slice(&identity))?;
-                *window = Some(Window::new(images, settings.batch_size, rows));
+        for (window, part) in windows.iter_mut().zip([Part::Train, Part::Test]) {
+            let (name, images) = (part.name(), dataset.part(part));
+            let least = if part == Part::Train { settings.accumulate } else { 1 };
+            let room = room(dataset, part, settings.batch_size, least, gpu.target());
+            if room.window {
+                let identity: Vec<u32> = (0..room.rows as u32).collect();
+                memory.write(gpu, &whole(Role::Input(format!("{name}.order"))), bytemuck::cast_slice(&identity))?;
+                *window = Some(Window::new(dataset, part, settings.batch_size, room.rows)?);
                 continue;
             }
-            memory.write(gpu, &whole(Role::Input(format!("{part}.images"))), &images.pixels)?;
-            memory.write(gpu, &whole(Role::Input(format!("{part}.labels"))), bytemuck::cast_slice(&images.labels))?;
+            memory.write(gpu, &whole(Role::Input(format!("{name}.images"))), &dataset.pixels(part)?)?;
+            memory.write(gpu, &whole(Role::Input(format!("{name}.labels"))), bytemuck::cast_slice(&images.labels))?;
         }
         if windows[1].is_none() {
             let order: Vec<u32> = (0..dataset.test.len() as u32).collect();
@@ -319,7 +320,7 @@ impl Session {
     /// Sets the order in which the following steps visit the training samples.
     pub fn set_order(&mut self, order: &[u32]) -> Result<()> {
         if let [Some(window), _] = &mut self.windows {
-            window.order = order.to_vec();
+            window.set_order(order);
             return Ok(());
         }
         let role = Role::Input("train.order".into());

@@ -146,9 +146,11 @@ impl<'a> Trainer<'a> {
         self.settings.check()?;
         check_classes(&self.model, dataset)?;
         let input = self.model.input_for(dataset.train.shape);
-        let dataset = dataset.clone().fit(input)?;
+        dataset.check()?;
+        let fitted = if dataset.train.shape == input { None } else { Some(dataset.clone().fit(input)?) };
+        let dataset = fitted.as_ref().unwrap_or(dataset);
         let samples = dataset.train.len();
-        let session = Session::new(&self.gpu, &self.model, &dataset, &self.settings).await?;
+        let session = Session::new(&self.gpu, &self.model, dataset, &self.settings).await?;
         let mut run = Run {
             per_epoch: self.settings.steps_per_epoch(samples),
             total: self.settings.total_steps(samples),
@@ -172,7 +174,7 @@ impl<'a> Trainer<'a> {
             evaluations: vec![],
             best_checkpoint: None,
         };
-        describe(&mut run.template, &self.model, input, &dataset);
+        describe(&mut run.template, &self.model, input, dataset);
         if let Some(decay) = run.settings.average {
             run.template.metadata.insert("average".into(), decay.to_string());
         }
@@ -187,7 +189,7 @@ impl<'a> Trainer<'a> {
                 run.loaded = init.map(|mut weights| run.session.load_partial(&mut weights)).transpose()?;
             }
         }
-        run.drive(&dataset).await.map_err(|error| run.explain(error))?;
+        run.drive(dataset).await.map_err(|error| run.explain(error))?;
         Ok(Report {
             confusion: std::mem::take(&mut run.confusion),
             classes: dataset.classes.clone(),

@@ -50,7 +50,7 @@ fn wrong_data_is_refused() {
     for (arguments, says) in [
         ("data folder:set", "say with --input CxHxW"),
         ("data folder:set --input 3x32x32 --strict", "set/dark/broken.jpg: "),
-        ("data folder:set --input 3x32", "expected channels, height and width"),
+        ("data folder:set --input 3x32", "expected channels x height x width"),
         ("data folder:set --input 2x32x32", "pictures have 1 or 3 channels"),
         ("data folder:set --input 3x32x32 --mean 0.5,0.5", "one of each per channel (3)"),
         ("data folder:set --input 3x32x32 --std 0", "std above 0"),

@@ -2,11 +2,11 @@
 
 mod replay;
 
-use super::{Context, out};
+use super::{Context, out, reading};
 use replay::Replay;
 use serde_json::json;
 use std::time::{Duration, Instant};
-use wgrad::data;
+use wgrad::data::Need;
 use wgrad::gpu::{Gpu, StepNumbers};
 use wgrad::nn::models;
 use wgrad::train::{Session, Settings, Sgd};
@@ -23,6 +23,8 @@ pub struct Options {
     /// The data set
     #[arg(long, default_value = "digits")]
     data: String,
+    #[command(flatten)]
+    reading: reading::Options,
     /// Measure forward passes with loss instead of training steps
     #[arg(long)]
     forward: bool,
@@ -88,7 +90,7 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
 }
 
 async fn measure(gpu: &Gpu, name: &str, begin: Instant, options: &Options) -> Result<Measured> {
-    let dataset = data::open(&options.data)?;
+    let dataset = reading::open(&options.data, &options.reading, None, Some(name), Need::All)?;
     let model = models::by_name(name, dataset.classes.len())?;
     let input = model.input_for(dataset.train.shape);
     let dataset = dataset.fit(input)?;
@@ -103,10 +105,11 @@ async fn measure(gpu: &Gpu, name: &str, begin: Instant, options: &Options) -> Re
     let part = if options.forward { &dataset.test } else { &dataset.train };
     let images = options.batch.min(part.len());
     let memory = session.buffers().values().sum();
-    // The whole batch, again and again, at a rate at which nothing diverges.
+    // Whole batches, one after the other, at a rate at which nothing diverges.
     let rates = settings.optimizer.step_numbers(1e-4, 1);
     let step = StepNumbers { valid: images as u32, rates, ..StepNumbers::default() };
-    let mut replay = Replay { session, step, forward: options.forward };
+    let batches = dataset.train.len() / options.batch;
+    let mut replay = Replay { session, step, batches, forward: options.forward };
     replay.steps(1).await?;
     let first = begin.elapsed();
     let (steps, median) = replay.median(options.steps).await?;

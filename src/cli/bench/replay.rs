@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 use wgrad::Result;
 use wgrad::gpu::StepNumbers;
-use wgrad::plan::SLOTS;
 use wgrad::train::Session;
 
 /// How long a submit should take; that of training.
@@ -14,17 +13,33 @@ const LONG: Duration = Duration::from_secs(2);
 /// A step that is done again and again.
 pub struct Replay {
     pub session: Session,
+    /// The next step.
     pub step: StepNumbers,
+    /// Whole batches of the training images.
+    pub batches: usize,
     pub forward: bool,
 }
 
 impl Replay {
+    /// The next steps: images that are streamed are read ahead in this order.
+    fn next(&mut self, count: usize) -> Vec<StepNumbers> {
+        let valid = self.step.valid;
+        let end = valid * self.batches.max(1) as u32;
+        let next = |_| {
+            let step = self.step;
+            self.step.first = (step.first + valid) % end.max(1);
+            step
+        };
+        (0..count).map(next).collect()
+    }
+
     /// Does steps and waits for them.
     pub async fn steps(&mut self, count: usize) -> Result<()> {
         if self.forward {
             return self.session.replay_evaluation(&vec![self.step; count]).await;
         }
-        self.session.train(&vec![self.step; count]).await?;
+        let steps = self.next(count);
+        self.session.train(&steps).await?;
         while self.session.finish_one().await?.is_some() {}
         Ok(())
     }
@@ -32,15 +47,15 @@ impl Replay {
     /// The number of steps that were measured, and the median time of one over submits of several.
     pub async fn median(&mut self, wanted: Option<u64>) -> Result<(u64, Duration)> {
         // Drivers compile at the first use, and some get faster over the next ones.
-        let mut per_submit = 1;
+        let (mut per_submit, most) = (1, self.session.most_batches());
         let begin = Instant::now();
-        while begin.elapsed() < SUBMIT * 4 && per_submit < SLOTS {
+        while begin.elapsed() < SUBMIT * 4 && per_submit < most {
             let one = Instant::now();
             self.steps(per_submit).await?;
             if one.elapsed() > SUBMIT {
                 break;
             }
-            per_submit *= 2;
+            per_submit = most.min(2 * per_submit);
         }
         let begin = Instant::now();
         let enough = |done: u64| wanted.map_or(begin.elapsed() > LONG && done > 0, |wanted| done >= wanted);
@@ -56,7 +71,8 @@ impl Replay {
                 landed(count);
             } else {
                 // As in training: the next submits are on their way while the records of one are read.
-                if let Some(records) = self.session.train(&vec![self.step; count]).await? {
+                let steps = self.next(count);
+                if let Some(records) = self.session.train(&steps).await? {
                     landed(records.len());
                 }
             }

@@ -3,10 +3,10 @@
 mod report;
 mod trace;
 
-use super::{Context, out};
+use super::{Context, out, reading};
 use report::Cost;
 use std::path::PathBuf;
-use wgrad::data::{self, Dataset};
+use wgrad::data::{Dataset, Need, Part};
 use wgrad::gpu::{Gpu, Runner, StepNumbers, Timing};
 use wgrad::nn::{Model, models};
 use wgrad::train::{Settings, initial_state, training_program};
@@ -22,6 +22,8 @@ pub struct Options {
     /// The data set
     #[arg(long, default_value = "digits")]
     data: String,
+    #[command(flatten)]
+    reading: reading::Options,
     /// How often each step is timed; the median counts
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..))]
     repeat: u64,
@@ -37,10 +39,17 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
     if options.batch == 0 {
         return Err(Error::usage("--batch must be at least 1"));
     }
-    let dataset = data::open(&options.data)?;
+    let dataset = reading::open(&options.data, &options.reading, None, Some(&options.model), Need::All)?;
     let model = models::by_name(&options.model, dataset.classes.len())?;
     let input = model.input_for(dataset.train.shape);
-    let dataset = dataset.fit(input)?;
+    let mut dataset = dataset.fit(input)?;
+    if dataset.is_streamed() {
+        // Of one batch, again and again, the others need not be read.
+        let first: Vec<usize> = (0..options.batch.min(dataset.train.len())).collect();
+        let images = dataset.choose(Part::Train, &first)?;
+        let Dataset { name, classes, mean, std, .. } = dataset;
+        dataset = Dataset::new(name, classes, (mean, std), images.clone(), images)?;
+    }
     let gpu = context.gpu()?;
     let (runner, timings) = measure(&gpu, &model, &dataset, options)?;
     let plan = runner.plan();

@@ -3,8 +3,9 @@
 use crate::cli::picture::{Picture, across, strip};
 use crate::cli::weights::Trained;
 use crate::cli::{classify, out};
+use std::ops::Range;
 use wgrad::Result;
-use wgrad::data::Dataset;
+use wgrad::data::{Dataset, Part};
 use wgrad::gpu::Gpu;
 use wgrad::nn::Model;
 use wgrad::train::Report;
@@ -17,27 +18,33 @@ pub fn print(gpu: &Gpu, model: &Model, dataset: &Dataset, report: &Report) -> Re
     let tensors = report.last.tensors.clone();
     let mut network = Trained { model: model.clone(), tensors, input, classes, mean, std };
     let test = &dataset.test;
-    let logits = classify::logits(gpu, &mut network, test, 64, |_| ())?;
+    let read = |places: Range<usize>| Ok(dataset.choose(Part::Test, &places.collect::<Vec<_>>())?.pixels);
+    let logits = classify::logits(gpu, &mut network, test.len(), read, 64, |_| ())?;
     let found: Vec<usize> = logits.iter().map(|logits| classify::predicted(logits)).collect();
     let truth = |index: usize| test.labels[index] as usize;
-    let picture = |&index: &usize| {
+    let caption = |&index: &usize| {
         let right = found[index] == truth(index);
         let name = &dataset.classes[found[index]];
-        let caption =
+        let text =
             if right { format!("{name} ✓") } else { format!("{name} ✗ is {}", dataset.classes[truth(index)]) };
-        Picture { pixels: test.image(index), shape: input, caption, right: Some(right) }
+        (text, right)
+    };
+    let pictures = |places: &[usize]| -> Result<String> {
+        let images = dataset.choose(Part::Test, places)?;
+        let picture = |(row, place): (usize, &usize)| {
+            let (caption, right) = caption(place);
+            Picture { pixels: images.image(row), shape: input, caption, right: Some(right) }
+        };
+        Ok(strip(&places.iter().enumerate().map(picture).collect::<Vec<_>>()).to_string())
     };
     let count = across();
     let spread: Vec<usize> = (0..count.min(test.len())).map(|index| index * test.len() / count).collect();
-    out::print(format_args!(
-        "\ntest images, and what it takes them for:\n{}",
-        strip(&spread.iter().map(picture).collect::<Vec<_>>())
-    ))?;
+    out::print(format_args!("\ntest images, and what it takes them for:\n{}", pictures(&spread)?))?;
     let wrong: Vec<usize> = (0..test.len()).filter(|&index| found[index] != truth(index)).collect();
     if !wrong.is_empty() {
-        let shown: Vec<Picture> = wrong.iter().take(count).map(picture).collect();
+        let shown = &wrong[..count.min(wrong.len())];
         let some = if shown.len() < wrong.len() { format!("{} of ", shown.len()) } else { String::new() };
-        out::print(format_args!("\n{some}its {}:\n{}", out::counted(wrong.len() as u64, "mistake"), strip(&shown)))?;
+        out::print(format_args!("\n{some}its {}:\n{}", out::counted(wrong.len() as u64, "mistake"), pictures(shown)?))?;
     }
     out::print("")
 }

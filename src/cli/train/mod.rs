@@ -14,7 +14,7 @@ use progress::Progress;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use wgrad::data::Dataset;
+use wgrad::data::{Dataset, Need};
 use wgrad::io::TensorFile;
 use wgrad::nn::models;
 use wgrad::train::{Checkpoint, Config, RunFolder, Schedule, Settings, Trainer};
@@ -88,7 +88,7 @@ fn fresh(options: &Options) -> Result<Prepared> {
     models::by_name(model, 10)?;
     // What is wrong with the options is said before a large data set is read.
     settings::fresh(options, 0)?.check()?;
-    let dataset = reading::open(data, &options.reading, options.seed, Some(model))?;
+    let dataset = reading::open(data, &options.reading, options.seed, Some(model), Need::All)?;
     let mut settings = settings::fresh(options, dataset.train.len())?;
     settings::reach_steps(options, &mut settings, dataset.train.len());
     let mut config = Config::new(model, data, &settings);
@@ -114,8 +114,8 @@ fn resumed(options: &Options) -> Result<Prepared> {
     };
     let mut config = Config::read(&dir)?;
     settings::same(options, &config, &dir)?;
-    let kept = reading::Options::of(&config)?;
-    let dataset = reading::open(&config.data, &kept, Some(config.seed), Some(&config.model))?;
+    let kept = reading::Options::of(&config)?.or_stream(&options.reading);
+    let dataset = reading::open(&config.data, &kept, Some(config.seed), Some(&config.model), Need::All)?;
     let before = config.settings()?;
     let mut settings = before.clone();
     settings.epochs = options.epochs.unwrap_or(settings.epochs);

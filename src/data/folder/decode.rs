@@ -3,14 +3,13 @@
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::thread;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use super::scan::Problem;
 use crate::Result;
 use crate::data::images::zeros;
+use crate::data::parallel::parallel;
 use crate::data::resize;
 
 /// Hears how many of how many pictures are done.
@@ -20,7 +19,7 @@ pub(super) type Watch<'a> = &'a (dyn Fn(usize, usize) + Sync);
 pub(super) struct Decoded {
     /// `[N,C,H,W]`, those that failed left out.
     pub pixels: Vec<u8>,
-    /// For each file whether it is among them.
+    /// For each file whether it can be read.
     pub good: Vec<bool>,
     /// How many of these are grey.
     pub grey: usize,
@@ -33,34 +32,6 @@ pub(super) struct Header {
     pub width: usize,
     pub height: usize,
     pub colour: bool,
-}
-
-/// Runs `work` for each item on all cores; results come in the order of the items.
-fn parallel<T: Send, R: Send>(items: Vec<T>, watch: Watch, work: impl Fn(T) -> R + Sync) -> Vec<R> {
-    let count = items.len();
-    let mut results: Vec<Option<R>> = items.iter().map(|_| None).collect();
-    let queue = Mutex::new((0, items.into_iter().zip(&mut results)));
-    let next = || {
-        // Nothing panics while it holds the lock.
-        let mut queue = queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (done, items) = &mut *queue;
-        let item = items.next()?;
-        *done += 1;
-        Some((*done - 1, item))
-    };
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(count.max(1));
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((done, (item, result))) = next() {
-                    watch(done, count);
-                    *result = Some(work(item));
-                }
-            });
-        }
-    });
-    watch(count, count);
-    results.into_iter().flatten().collect()
 }
 
 /// The headers of those files that have one.
@@ -80,15 +51,8 @@ pub(super) fn decode(files: &[&Path], shape: [usize; 3], watch: Watch) -> Result
     let size = shape.iter().product();
     let mut pixels = zeros(files.len(), shape)?;
     let items: Vec<(&Path, &mut [u8])> = files.iter().copied().zip(pixels.chunks_exact_mut(size)).collect();
-    let work = |(path, out): (&Path, &mut [u8])| {
-        // A decoder that fails in its own way fails for this file alone.
-        let picture = catch_unwind(AssertUnwindSafe(|| picture(path))).unwrap_or_else(|_| Err("damaged".into()));
-        picture.map(|(pixels, from)| {
-            out.copy_from_slice(&resize::fit(&pixels, from, shape));
-            from[0] == 1
-        })
-    };
-    let results: Vec<Result<bool, String>> = parallel(items, watch, work);
+    let work = |(path, out): (&Path, &mut [u8])| read(path, shape, out);
+    let results = parallel(items, watch, work);
     let (mut good, mut problems, mut grey, mut kept) = (vec![], vec![], 0, 0);
     for (i, (result, path)) in results.into_iter().zip(files).enumerate() {
         good.push(result.is_ok());
@@ -105,11 +69,42 @@ pub(super) fn decode(files: &[&Path], shape: [usize; 3], watch: Watch) -> Result
     Ok(Decoded { pixels, good, grey, problems })
 }
 
+/// What [`decode`] says of `files`, without their pixels: each is decoded, for nothing less tells a whole one from a
+/// damaged one.
+pub(super) fn survey(files: &[&Path], watch: Watch) -> Decoded {
+    let results = parallel(files.to_vec(), watch, |path| guarded(path).map(|(_, shape)| shape[0] == 1));
+    let mut found = Decoded { pixels: vec![], good: vec![], grey: 0, problems: vec![] };
+    for (result, path) in results.into_iter().zip(files) {
+        found.good.push(result.is_ok());
+        match result {
+            Ok(is_grey) => found.grey += usize::from(is_grey),
+            Err(why) => found.problems.push((PathBuf::from(path), why)),
+        }
+    }
+    found
+}
+
+/// Writes a picture in `shape` into `out`; says whether it is grey.
+pub(super) fn read(path: &Path, shape: [usize; 3], out: &mut [u8]) -> Result<bool, String> {
+    let (pixels, from) = guarded(path)?;
+    out.copy_from_slice(&resize::fit(&pixels, from, shape));
+    Ok(from[0] == 1)
+}
+
+/// A decoder that fails in its own way fails for this file alone.
+fn guarded(path: &Path) -> Result<(Vec<u8>, [usize; 3]), String> {
+    catch_unwind(AssertUnwindSafe(|| picture(path))).unwrap_or_else(|_| Err("damaged".into()))
+}
+
 /// The pixels of a file as `[C,H,W]`, C 1 or 3, as PIL's `convert("L")` and `convert("RGB")` have them: transparency is
 /// dropped.
 fn picture(path: &Path) -> Result<(Vec<u8>, [usize; 3]), String> {
-    let bytes = std::fs::read(path).map_err(|error| format!("cannot read: {error}"))?;
-    let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(|error| error.to_string())?;
+    parse(&std::fs::read(path).map_err(|error| format!("cannot read: {error}"))?)
+}
+
+/// The same of a file's content.
+pub(crate) fn parse(bytes: &[u8]) -> Result<(Vec<u8>, [usize; 3]), String> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
     let format = reader.format();
     let picture = reader.decode().map_err(|error| error.to_string())?;
     // The decoder makes up what is missing; a file that was cut off must not pass as whole.

@@ -1,17 +1,18 @@
 //! Folders of pictures: a folder for each class, as torchvision's `ImageFolder` has them.
 
-mod decode;
+pub(crate) mod decode;
 mod scan;
+mod stream;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use decode::{Decoded, Watch, decode, headers};
+use decode::{Decoded, Watch, decode, headers, survey};
 use rand::Rng;
 use rand_pcg::Pcg64;
 use scan::{Classes, Problem, scan};
 
-use super::{Dataset, Images, Reading, Scale, resize};
+use super::{Dataset, Images, Need, Reading, Scale, resize};
 use crate::{Error, Result};
 
 /// ImageNet's, which pretrained networks expect.
@@ -47,6 +48,12 @@ struct File {
 /// normalised by ImageNet's mean and std.
 ///
 /// What cannot be decoded is left out and told in [`Dataset::notes`], or an error where reading is `strict`.
+///
+/// Where reading is to `stream`, and where the pixels would take more than 8 GiB or a third of the memory that is free
+/// (where the system tells, as Linux does), the pictures stay in their files and are decoded anew whenever a run needs
+/// them. They are all decoded once beforehand, without keeping anything: what is left out is then known, and a run's
+/// numbers are to the bit those of pictures in memory. A file that vanishes or is damaged afterwards is an error of the
+/// run.
 ///
 /// # Errors
 ///
@@ -86,20 +93,32 @@ pub fn folder(dir: impl AsRef<Path>, reading: &Reading) -> Result<Dataset> {
             dir.display()
         )));
     }
-    let files = Files { dir: dir.into(), train, test };
+    let mut files = Files { dir: dir.into(), train, test };
     let shape = files.shape(reading)?;
+    let stream = reading.stream || files.is_large(shape);
     let quiet = |_, _| ();
-    let [train, test] = files.decode(shape, reading.progress.unwrap_or(&quiet))?;
-    let problems = [found.problems, train.problems, test.problems].concat();
+    let [train, test] = files.examine(shape, stream, reading.need, reading.progress.unwrap_or(&quiet))?;
+    let problems = [&found.problems[..], &train.problems, &test.problems].concat();
     if let (true, Some((path, why))) = (reading.strict, problems.first()) {
         return Err(Error::format(path, format!("{why}; mend or remove it, or leave out --strict")));
     }
-    let total = files.train.len() + files.test.len();
     notes.extend(left_out(&problems));
-    notes.extend(converted(shape[0], train.grey + test.grey, total - problems.len().min(total)));
-
-    let parts = [(&files.train, train.good, train.pixels), (&files.test, test.good, test.pixels)];
-    let [train, test] = parts.map(|(files, good, pixels)| images(files, &good, pixels, shape));
+    let seen = |part: &Decoded| part.good.iter().filter(|good| **good).count();
+    match reading.need {
+        Need::All => notes.extend(converted(shape[0], train.grey + test.grey, seen(&train) + seen(&test))),
+        Need::Test => notes.extend(converted(shape[0], test.grey, seen(&test))),
+        Need::Names => {}
+    }
+    let in_files = stream || reading.need != Need::All;
+    if in_files {
+        retain(&mut files.train, &train.good);
+        retain(&mut files.test, &test.good);
+    }
+    let parts = [(&files.train, train), (&files.test, test)];
+    let [train, test] = parts.map(|(files, Decoded { good, pixels, .. })| match in_files {
+        true => images(files, &vec![true; files.len()], pixels, shape),
+        false => images(files, &good, pixels, shape),
+    });
     for (label, class) in (0..).zip(&classes) {
         if !train.labels.contains(&label) {
             return Err(Error::format(dir.join(class), "none of the pictures of this class can be read"));
@@ -113,10 +132,18 @@ pub fn folder(dir: impl AsRef<Path>, reading: &Reading) -> Result<Dataset> {
         1 => (vec![resize::weighted(&MEAN)], vec![resize::weighted(&STD)]),
         _ => (MEAN.to_vec(), STD.to_vec()),
     };
-    let mut data = Dataset::new(name, classes, stats, train, test)?;
-    data.scale = Scale::Files(Arc::new(files));
-    data.notes = notes;
+    let sources = in_files.then(|| files.sources(shape));
+    let (mean, std) = stats;
+    let scale = Scale::Files(Arc::new(files));
+    let data = Dataset { name, classes, mean, std, train, test, notes, scale, sources, streams: stream };
+    data.check()?;
     Ok(data)
+}
+
+/// Leaves the files that are not good out.
+fn retain(files: &mut Vec<File>, good: &[bool]) {
+    let mut good = good.iter();
+    files.retain(|_| good.next().is_none_or(|good| *good));
 }
 
 /// The files of all classes, labelled.
@@ -201,19 +228,30 @@ impl Files {
         }
     }
 
-    fn decode(&self, shape: [usize; 3], watch: Watch) -> Result<[Decoded; 2]> {
-        let total = self.train.len() + self.test.len();
-        let train = decode(&paths(&self.train), shape, &|done, _| watch(done, total))?;
-        if !self.train.is_empty() && train.pixels.is_empty() {
+    /// What there is to say of both parts, with their pixels unless they `stream`; a part that is not needed counts as
+    /// good without a look.
+    fn examine(&self, shape: [usize; 3], stream: bool, need: Need, watch: Watch) -> Result<[Decoded; 2]> {
+        let (train, test) = (need == Need::All, need != Need::Names);
+        let count = |files: &[File], needed: bool| if needed { files.len() } else { 0 };
+        let total = count(&self.train, train) + count(&self.test, test);
+        let part = |files: &[File], needed: bool, before: usize| {
+            let (paths, watch) = (paths(files), |done, _| watch(before + done, total));
+            match (needed, stream) {
+                (false, _) => Ok(Decoded { pixels: vec![], good: vec![true; files.len()], grey: 0, problems: vec![] }),
+                (true, true) => Ok(survey(&paths, &watch)),
+                (true, false) => decode(&paths, shape, &watch),
+            }
+        };
+        let train_part = part(&self.train, train, 0)?;
+        if !self.train.is_empty() && !train_part.good.contains(&true) {
             return Err(self.unreadable());
         }
-        let test = decode(&paths(&self.test), shape, &|done, _| watch(self.train.len() + done, total))?;
-        Ok([train, test])
+        Ok([train_part, part(&self.test, test, count(&self.train, train))?])
     }
 
     /// Both parts in `shape`, what cannot be read left out.
     pub(super) fn read(&self, shape: [usize; 3]) -> Result<(Images, Images)> {
-        let [train, test] = self.decode(shape, &|_, _| ())?;
+        let [train, test] = self.examine(shape, false, Need::All, &|_, _| ())?;
         let train = images(&self.train, &train.good, train.pixels, shape);
         Ok((train, images(&self.test, &test.good, test.pixels, shape)))
     }

@@ -72,6 +72,8 @@ pub struct Config {
     pub holdout: Option<f64>,
     /// Whether a picture that cannot be read is an error.
     pub strict: Option<bool>,
+    /// Whether pictures stay in their files however few they are.
+    pub stream: Option<bool>,
     /// Mean of the channels, in place of the data set's.
     pub mean: Option<Vec<f32>>,
     /// Their standard deviation, likewise.
@@ -121,6 +123,7 @@ impl Config {
             input: None,
             holdout: None,
             strict: None,
+            stream: None,
             mean: None,
             std: None,
             init: None,
