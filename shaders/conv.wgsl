@@ -63,6 +63,7 @@ struct Dims {
 
 fn activate(v: f32) -> f32 { return v; }
 fn derivative(v: f32) -> f32 { return 1.0; }
+fn load_mask(at: i32) -> f32 { return mask[at]; }
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -148,7 +149,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
           let at = ((n * dims.groups * dims.group_outputs + channel) * dims.yh + row) * dims.yw + column;
           var v = activate(acc[(i * COLS + j) * KV + k / 4][k % 4] + offset);
           if MASK {
-            v *= derivative(mask[at]);
+            v *= derivative(load_mask(at));
           }
           y[at] = v;
         }

@@ -2,13 +2,15 @@
 //
 //   dx[p, h, w] = act'(mask[p, h, w]) * sum over windows (oh, ow) that cover (h, w) with argmax there of dy[p, oh, ow]
 //
-//   dy [P, OH, OW],  argmax: bytes, four to a word,  mask [P, H, W] read if MASK,  dx [P, H, W] overwritten
+//   dy [P, OH, OW],  argmax: bytes, four to a word,  dx [P, H, W] overwritten
+//   mask [P, H, W], read if MASK; [P, OH, OW] if POOLED: the maxima, which are what their pixels hold
 //
 // Windows are added in row-major order. Nothing is scattered, so there are no atomics.
 
 const KERNEL_H: i32 = 2;
 const KERNEL_W: i32 = 2;
 const MASK: bool = false;
+const POOLED: bool = false;
 
 struct Dims {
   h: i32,
@@ -45,17 +47,20 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let last_h = min(dims.oh - 1, row / dims.stride_h);
   let last_w = min(dims.ow - 1, column / dims.stride_w);
   var sum = 0.0;
+  var source = select(index, -1, POOLED);
   for (var oh = first_h; oh <= last_h; oh += 1) {
     for (var ow = first_w; ow <= last_w; ow += 1) {
       let at = plane + oh * dims.ow + ow;
       let position = i32((argmax[at / 4] >> u32(8 * (at % 4))) & 255u);
       if position == (row - oh * dims.stride_h) * KERNEL_W + column - ow * dims.stride_w {
         sum += dy[at];
+        source = select(source, at, POOLED);
       }
     }
   }
-  if MASK {
-    sum *= derivative(mask[index]);
+  // A pixel that is no maximum has no pooled value, and no gradient.
+  if MASK && source >= 0 {
+    sum *= derivative(mask[source]);
   }
   dx[index] = sum;
 }

@@ -3,7 +3,8 @@
 //
 //   dx[p, oh * R + r, ow * S + s] = (r * S + s == argmax[p, oh, ow]) ? dy[p, oh, ow] * act'(mask there) : 0
 //
-//   dy [P, OH, OW],  argmax: bytes, four to a word,  mask [P, H, W] read if MASK,  dx [P, H, W] overwritten
+//   dy [P, OH, OW],  argmax: bytes, four to a word,  dx [P, H, W] overwritten
+//   mask [P, H, W], read if MASK; [P, OH, OW] if POOLED: the maxima, which are what their pixels hold
 //
 // An invocation takes one window, also the partial ones behind the last whole row and column, whose pixels get zero. The
 // mask is read at one pixel of the window only.
@@ -11,6 +12,7 @@
 const KERNEL_H: i32 = 2;
 const KERNEL_W: i32 = 2;
 const MASK: bool = false;
+const POOLED: bool = false;
 
 struct Dims {
   h: i32,
@@ -47,7 +49,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     position = i32((argmax[at / 4] >> u32(8 * (at % 4))) & 255u);
     grad = dy[at];
     if MASK {
-      grad *= derivative(mask[corner + position / KERNEL_W * dims.w + position % KERNEL_W]);
+      grad *= derivative(mask[select(corner + position / KERNEL_W * dims.w + position % KERNEL_W, at, POOLED)]);
     }
   }
   // unroll

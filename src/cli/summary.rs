@@ -21,6 +21,9 @@ pub struct Options {
     /// Print the plan of a training step: dispatches with kernel, shapes, FLOPs and bytes, and the memory map
     #[arg(long)]
     plan: bool,
+    /// Plan as for `wgrad train --recompute`
+    #[arg(long, requires = "plan")]
+    recompute: bool,
     /// The data set that lies on the device, for --plan
     #[arg(long, default_value = "digits")]
     data: String,
@@ -42,7 +45,9 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
         return Err(Error::usage("--batch and --classes must be at least 1"));
     }
     let summary = model.summary_of_batch(batch, input)?;
-    let plan = dataset.map(|dataset| training_plan(context, dataset.fit(input)?, &model, batch)).transpose()?;
+    let plan = dataset
+        .map(|dataset| training_plan(context, dataset.fit(input)?, &model, batch, options.recompute))
+        .transpose()?;
     if options.json {
         out::json(&as_json(&summary, plan.as_ref()))?;
         return Ok(0);
@@ -61,7 +66,13 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
 }
 
 /// The plans of a run, and the adapter that they are for.
-fn training_plan(context: &Context, dataset: Dataset, model: &Model, batch: usize) -> Result<(RunPlan, String)> {
+fn training_plan(
+    context: &Context,
+    dataset: Dataset,
+    model: &Model,
+    batch: usize,
+    recompute: bool,
+) -> Result<(RunPlan, String)> {
     let (target, name) = match context.gpu() {
         Ok(gpu) => (gpu.target().clone(), gpu.describe()),
         Err(Error::NoAdapter { .. }) if context.adapter.is_none() => {
@@ -69,7 +80,7 @@ fn training_plan(context: &Context, dataset: Dataset, model: &Model, batch: usiz
         }
         Err(error) => return Err(error),
     };
-    let settings = Settings { batch_size: batch, ..Settings::default() };
+    let settings = Settings { batch_size: batch, recompute, ..Settings::default() };
     Ok((RunPlan::new(model, &dataset, &settings, &target)?, name))
 }
 

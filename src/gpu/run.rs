@@ -142,7 +142,7 @@ impl Runner {
             let bindings = dispatch.bindings.iter().zip(&dispatch.launch.operands).zip(overwritten(source));
             for ((region, operand), overwritten) in bindings {
                 let results = matches!(region.role, Role::Activations(_) | Role::Arena(Arena::Gradients, _));
-                if overwritten && results && written.insert(operand) {
+                if overwritten && results && !dispatch.launch.in_place && written.insert(operand) {
                     let buffer = self.memory.get(&region.role)?;
                     let mut done = 0;
                     while done < region.size.min(buffer.size() - region.offset) {

@@ -110,8 +110,21 @@ pub struct Mask {
     /// The activation.
     pub activation: Unary,
     /// What the derivative is computed from: the activation's result, or its operand where
-    /// [`Unary::needs_operand`]; of the shape of the node's own result.
+    /// [`Unary::needs_operand`]; of the shape of the node's own result unless `pooled`.
     pub output: Value,
+    /// Of the gradient of a maximum over windows: `output` are the maxima, of the shape of the node's first operand, in
+    /// place of what they were taken from. A pixel that hands on a gradient is the maximum of its window, so both hold the
+    /// same number there; elsewhere the gradient is 0.
+    pub pooled: bool,
+    /// Nothing else reads `output` from here on, so that the result may take its place.
+    pub last: bool,
+}
+
+impl Mask {
+    /// A mask of the shape of the node's result, which others may read after it.
+    pub fn new(activation: Unary, output: Value) -> Self {
+        Self { activation, output, pooled: false, last: false }
+    }
 }
 
 /// What shape inference yields: shape and type of each result.

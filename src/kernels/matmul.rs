@@ -145,7 +145,7 @@ impl Product {
         // Gradients by the input come with and without a mask; one kernel for both saves a compilation.
         let masked = epilogue.mask.is_some();
         if lanes.is_some() && !masked && !flags.transpose_a && !flags.transpose_b && epilogue.activation.is_none() {
-            epilogue.mask = Some(Mask { activation: Unary::Relu, output: Value(0) });
+            epilogue.mask = Some(Mask::new(Unary::Relu, Value(0)));
         }
         let kernel = match lanes {
             Some(_) => with_runtime_epilogue(kernel, &epilogue),

@@ -66,7 +66,10 @@ pub fn backward(ctx: &mut Lowering, node: &Node, back: &Pool2dBackward) -> Resul
     operands.push(node.epilogue.mask.as_ref().map_or(Operand::Null, |mask| Operand::Value(mask.output)));
     operands.push(Operand::Value(node.outputs[0]));
     let flops = (dy.iter().product::<usize>() * pool.kernel[0] * pool.kernel[1]) as u64;
-    let kernel = with_mask(kernel(name, pool), &node.epilogue, false);
+    let mut kernel = with_mask(kernel(name, pool), &node.epilogue, false);
+    if node.epilogue.mask.as_ref().is_some_and(|mask| mask.pooled) {
+        kernel = kernel.define("POOLED", true);
+    }
     ctx.launch(kernel, &dims, &operands, count as u64)?.cost(flops, format!("{dy:?} -> {x:?}"));
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! do not change. Operators that sum over rows (gradients of weights, batch normalisation) have blocks of their own,
 //! which do not depend on the adapter.
 
+use super::conv;
 use crate::Result;
 use crate::graph::{Node, Op, Value};
 use crate::plan::Lowering;
@@ -13,6 +14,12 @@ use crate::plan::Lowering;
 pub fn lower(ctx: &mut Lowering, node: &Node, lower: fn(&mut Lowering, &Node) -> Result<()>) -> Result<()> {
     let Some(values) = by_rows(ctx, node) else { return lower(ctx, node) };
     let ranges = ctx.row_ranges(&values, ctx.target.max_binding)?;
+    if let (Op::Conv2dBackwardData(back), Some(mask)) = (&node.op, &node.epilogue.mask)
+        && mask.last
+        && ranges.iter().all(|range| conv::writes_once(ctx, node, back, range.len()))
+    {
+        ctx.share(node.outputs[0], mask.output);
+    }
     if ranges.len() == 1 {
         return lower(ctx, node);
     }

@@ -3,7 +3,8 @@
 //! 1. Functions of constants are constants: the gradient of a loss that is a part of a weighted total.
 //! 2. A cross-entropy whose gradient is wanted for a constant gradient of the loss yields it in the same pass.
 //! 3. A sum with a tensor that is there already and an activation are applied by the kernel that computes their operand.
-//! 4. The gradient of an activation is applied by the kernel that computes the gradient of its result.
+//! 4. The gradient of an activation is applied by the kernel that computes the gradient of its result. Behind a maximum
+//!    over windows it is computed from the maxima, so that what they were taken from need not be kept.
 //! 5. What nobody reads is dropped.
 
 use super::Program;
@@ -185,7 +186,7 @@ fn fuse_epilogues(program: &mut Program) {
                     fits_forward(op, function).then_some(Epilogue { add, activation: Some(function), mask })
                 }
                 Op::UnaryBackward(activation) if op.takes_mask() && nodes[into].epilogue == Epilogue::default() => {
-                    let mask = Mask { activation, output: node.inputs[1] };
+                    let mask = maxima(nodes, into, Mask::new(activation, node.inputs[1]));
                     before(&mask.output, into).then_some(Epilogue { mask: Some(mask), ..Epilogue::default() })
                 }
                 Op::Binary(Binary::Add) if op.takes_addend() && nodes[into].epilogue == Epilogue::default() => {
@@ -213,6 +214,18 @@ fn fuse_epilogues(program: &mut Program) {
         index += 1;
         !dropped[index - 1]
     });
+}
+
+/// `mask` of the gradient of a maximum over windows, read from the maxima where these are of the mask's own tensor. That
+/// is never so for a derivative that takes the activation's operand, which nobody pools.
+fn maxima(nodes: &[Node], gradient: usize, mask: Mask) -> Mask {
+    if let (Op::Pool2dBackward(_), Some(argmax)) = (&nodes[gradient].op, nodes[gradient].inputs.get(1))
+        && let Some(pool) = nodes.iter().find(|node| node.outputs.get(1) == Some(argmax))
+        && pool.inputs[0] == mask.output
+    {
+        return Mask { output: pool.outputs[0], pooled: true, ..mask };
+    }
+    mask
 }
 
 /// Kernels know activations, not scales; pooling gradients and copies have no use for a forward activation.

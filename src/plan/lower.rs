@@ -59,6 +59,8 @@ pub struct Launch {
     pub layer: String,
     /// Shapes, for people.
     pub note: String,
+    /// Whether it reads its result before it writes it: a mask lies there.
+    pub in_place: bool,
 }
 
 /// Collects the launches of a graph.
@@ -71,6 +73,8 @@ pub struct Lowering<'a> {
     pub(super) temporaries: Vec<u64>,
     /// Loss and hits that are to be recorded, until a kernel does it.
     pub(super) record: Option<(Value, Value)>,
+    /// Results, and the masks in whose places they lie.
+    pub(super) shared: Vec<(Value, Value)>,
     layer: String,
     window: Option<Window>,
 }
@@ -83,7 +87,8 @@ struct Window {
 
 impl<'a> Lowering<'a> {
     pub(super) fn new(graph: &'a Graph, target: &'a Target) -> Self {
-        Self { graph, target, launches: vec![], temporaries: vec![], record: None, layer: String::new(), window: None }
+        let (launches, temporaries, shared) = (vec![], vec![], vec![]);
+        Self { graph, target, launches, temporaries, record: None, shared, layer: String::new(), window: None }
     }
 
     /// Appends the launches of `node`.
@@ -99,6 +104,16 @@ impl<'a> Lowering<'a> {
             self.record = None;
         }
         here
+    }
+
+    /// Lays `result` where `mask` lies, which nothing reads any more but kernels with [`Launch::in_place`].
+    pub fn share(&mut self, result: Value, mask: Value) {
+        self.shared.push((result, mask));
+    }
+
+    /// Whether `result` lies where its mask lay.
+    pub fn is_shared(&self, result: Value) -> bool {
+        self.shared.iter().any(|(other, _)| *other == result)
     }
 
     /// The extents of a value, as far as the rows at hand go.
@@ -209,6 +224,7 @@ impl<'a> Lowering<'a> {
             flops: 0,
             layer: self.layer.clone(),
             note: String::new(),
+            in_place: false,
         });
         Ok(self.launches.last_mut().expect("just pushed"))
     }

@@ -1,7 +1,7 @@
 //! How a program runs: dispatches, bindings and a memory map, all known before anything runs.
 //!
 //! ```text
-//! Program (graph, what to keep)  ->  fuse  ->  lower to launches  ->  place buffers  ->  Plan
+//! Program (graph, what to keep)  ->  fuse  ->  recompute  ->  lower to launches  ->  place buffers  ->  Plan
 //! ```
 //!
 //! A [`Plan`] is data: it can be printed, tested and compared without a device. [`crate::gpu::Executable`] puts it on
@@ -10,15 +10,18 @@
 mod fuse;
 mod layout;
 mod lower;
+mod masks;
 mod place;
 mod print;
 mod program;
+mod recompute;
 mod target;
 
 pub use fuse::fuse;
 pub use layout::{Group, Groups, ParameterLayout, ParameterPlace, Stretch};
 pub use lower::{Arena, Launch, Lowering, Operand};
 pub use program::{Program, Record, Update};
+pub use recompute::recompute;
 pub use target::{Class, Target};
 
 use crate::graph::Value;
@@ -107,7 +110,11 @@ pub struct Plan {
 impl Plan {
     /// Fuses, lowers and places `program` for `target`.
     pub fn new(program: &Program, target: &Target) -> Result<Self> {
-        let program = fuse(program)?;
+        let mut program = fuse(program)?;
+        if program.recompute {
+            program = recompute(&program)?;
+        }
+        masks::mark_last(&mut program);
         let layout = ParameterLayout::new(&program.graph, &program.groups, target)?;
         let mut ctx = Lowering::new(&program.graph, target);
         ctx.record = program.record.values();
@@ -117,7 +124,11 @@ impl Plan {
         if let Some((loss, hits)) = ctx.record {
             crate::kernels::lower_record(&mut ctx, loss, hits)?;
         }
-        let roots = program.roots();
+        let mut roots = program.roots();
+        for (result, mask) in std::mem::take(&mut ctx.shared) {
+            let [from, to] = [result, mask].map(|value| roots[value.index()]);
+            roots.iter_mut().filter(|root| **root == from).for_each(|root| *root = to);
+        }
         let mut placement = Placement::new(&program, &layout, &roots);
         placement.collect_gradients(&mut ctx)?;
         if program.update.is_some_and(|update| update.accumulate) {

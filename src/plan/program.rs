@@ -74,6 +74,8 @@ pub struct Program {
     pub weights: Arena,
     /// Whether losses are recorded.
     pub record: Record,
+    /// Whether activations are computed again where that saves memory, see [`recompute`](super::recompute()).
+    pub recompute: bool,
 }
 
 impl Program {
@@ -82,7 +84,8 @@ impl Program {
         let outputs = outputs.into();
         let (gradients, groups) = (vec![], Groups::default());
         let (update, weights, record) = (None, Arena::Parameters, Record::None);
-        Self { name: name.into(), graph, outputs, gradients, groups, update, weights, record }
+        let (name, recompute) = (name.into(), false);
+        Self { name, graph, outputs, gradients, groups, update, weights, record, recompute }
     }
 
     /// For each value the one whose memory it shares: views share that of what they view, and what an operator updates in

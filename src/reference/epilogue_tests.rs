@@ -31,7 +31,7 @@ fn an_activation_is_applied() {
 fn a_mask_is_applied_after_the_activation() {
     let [_, masked, fused] = fused(|output| Epilogue {
         activation: Some(Unary::Tanh),
-        mask: Some(Mask { activation: Unary::Relu, output }),
+        mask: Some(Mask::new(Unary::Relu, output)),
         ..Epilogue::default()
     });
     assert_eq!(fused, masked);
@@ -44,6 +44,6 @@ fn a_mask_that_is_not_known_leaves_the_result_unknown() {
     let x = graph.constant(1.0, &[2]).unwrap();
     let output = graph.input("output", &[2], DType::F32).unwrap();
     let y = graph.relu(x).unwrap();
-    graph.nodes_mut()[2].epilogue.mask = Some(Mask { activation: Unary::Relu, output });
+    graph.nodes_mut()[2].epilogue.mask = Some(Mask::new(Unary::Relu, output));
     assert_eq!(evaluate(&graph, &HashMap::new()).unwrap()[y.index()], None);
 }

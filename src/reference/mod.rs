@@ -96,7 +96,14 @@ fn compute(graph: &Graph, node: &Node, values: &[Option<Array>]) -> Yields<Optio
     if matches!(node.op, Op::Input | Op::Parameter(_) | Op::Buffer(_)) {
         return Ok(None);
     }
-    let mut results = apply(&node.op, &inputs, graph.shape(node.outputs[0]))?;
+    let shape = graph.shape(node.outputs[0]);
+    if let Some(mask) = node.epilogue.mask.as_ref().filter(|mask| mask.pooled) {
+        let (Some(output), [dy, rest @ ..]) = (known(&mask.output), &inputs[..]) else { return Ok(None) };
+        let masked = elementwise::unary_backward(mask.activation, dy, output)?;
+        let inputs: Vec<&Array> = [&masked].into_iter().chain(rest.iter().copied()).collect();
+        return apply(&node.op, &inputs, shape).map(Some);
+    }
+    let mut results = apply(&node.op, &inputs, shape)?;
     if let Some(add) = &node.epilogue.add {
         let Some(addend) = known(add) else { return Ok(None) };
         results[0] = elementwise::binary(Binary::Add, &results[0], addend, &addend.shape);

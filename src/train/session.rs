@@ -103,6 +103,7 @@ fn program_on(model: &Model, dataset: &Dataset, settings: &Settings, rows: usize
         }
     }
     program.groups = groups;
+    program.recompute = settings.recompute;
     program.update = Some(settings.update());
     program.record = Record::Loss { loss, hits };
     Ok(program)

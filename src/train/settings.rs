@@ -35,6 +35,9 @@ pub struct Settings {
     /// step they are the weights, after each later one `average = decay average + (1 - decay) weight`. Evaluations and the
     /// best weights are then those of the averages; buffers such as running statistics are not averaged.
     pub average: Option<f64>,
+    /// Compute activations again for the backward pass where that takes less memory than to keep them. Numbers do not
+    /// change.
+    pub recompute: bool,
     /// The rate of every dropout, in place of the layers' own.
     pub dropout: Option<f32>,
     /// Of the first weights, of the order of samples and of what is dropped.
@@ -72,6 +75,7 @@ impl Settings {
             clip: None,
             groups: Groups::default(),
             average: None,
+            recompute: false,
             dropout: None,
             seed: 0,
             shuffle: true,

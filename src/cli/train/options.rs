@@ -66,6 +66,9 @@ pub struct Options {
     /// Keep moving averages of the weights, and evaluate and save these; 0.999 is usual
     #[arg(long, value_name = "DECAY")]
     pub ema: Option<f64>,
+    /// Compute activations again for the backward pass instead of keeping them: less memory, the same numbers
+    #[arg(long)]
+    pub recompute: bool,
     /// Do not train the layers at and below these paths
     #[arg(long, value_name = "PATH,...", value_delimiter = ',')]
     pub freeze: Vec<String>,

@@ -126,7 +126,25 @@ pub fn forward(ctx: &mut Lowering, node: &Node, conv: &Conv2d) -> Result<()> {
 /// One launch for each phase, see [`phases`].
 pub fn backward_data(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardData) -> Result<()> {
     let (dy, w) = (ctx.shape(node.inputs[0]), ctx.shape(node.inputs[1]));
+    for (direct, row, column) in backward_phases(back, &dy, &w) {
+        let weight = Operand::Value(node.inputs[1]);
+        let packed = direct.pack(ctx, weight, [w[2], w[3]], Some([&row, &column]))?;
+        direct.launch(ctx, node, packed, None, format!("dy {dy:?}, w {w:?} -> {:?}", back.input))?;
+    }
+    Ok(())
+}
+
+/// Whether each element of the gradient is written by one invocation alone, for so many samples: then its mask can lie where
+/// it is written. Tiles that are moved back onto an edge, and invocations beyond the last, write elements again.
+pub fn writes_once(ctx: &Lowering, node: &Node, back: &Conv2dBackwardData, samples: usize) -> bool {
+    let mut dy = ctx.shape(node.inputs[0]);
+    dy[0] = samples;
+    backward_phases(back, &dy, &ctx.shape(node.inputs[1])).iter().all(|(direct, ..)| direct.writes_once(ctx))
+}
+
+fn backward_phases(back: &Conv2dBackwardData, dy: &[usize], w: &[usize]) -> Vec<(Direct, Phase, Phase)> {
     let conv = &back.conv;
+    let mut all = vec![];
     for row in phases(conv, 0, w[2], back.input[2]) {
         for column in phases(conv, 1, w[3], back.input[3]) {
             let direct = Direct {
@@ -147,17 +165,32 @@ pub fn backward_data(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardData)
                     * dy.iter().map(|&extent| extent as u64).product::<u64>()
                     * (w[1] * row.taps * column.taps) as u64,
             };
-            let weight = Operand::Value(node.inputs[1]);
-            let packed = direct.pack(ctx, weight, [w[2], w[3]], Some([&row, &column]))?;
-            direct.launch(ctx, node, packed, None, format!("dy {dy:?}, w {w:?} -> {:?}", back.input))?;
+            all.push((direct, row.clone(), column));
         }
     }
-    Ok(())
+    all
 }
 
 impl Direct {
     fn tile(&self, ctx: &Lowering) -> Tile {
         Tile::new(ctx.target.lanes, self)
+    }
+
+    /// See [`writes_once`].
+    fn writes_once(&self, ctx: &Lowering) -> bool {
+        let tile = self.tile(ctx);
+        let whole = self.output[0].is_multiple_of(tile.rows)
+            && self.output[1].is_multiple_of(tile.cols)
+            && (self.outputs.is_multiple_of(tile.kt) || (tile.lanes.is_none() && self.outputs < tile.kt));
+        let positions = self.n * (self.output[0] / tile.rows) * (self.output[1] / tile.cols);
+        match tile.lanes {
+            Some(lanes) => {
+                let groups = self.groups * self.tiles(&tile) * (positions / lanes);
+                let rows = groups.div_ceil(ctx.target.max_workgroups as usize).max(1);
+                whole && positions.is_multiple_of(lanes) && groups.is_multiple_of(rows)
+            }
+            None => whole,
+        }
     }
 
     fn tiles(&self, tile: &Tile) -> usize {
@@ -227,26 +260,30 @@ impl Direct {
         if tile.lanes.is_some() {
             dims.extend(runtime_epilogue(&node.epilogue, bias.is_some()));
         }
+        let in_place = ctx.is_shared(node.outputs[0]);
         let operands = [
             Operand::Value(node.inputs[0]),
             packed,
             bias.unwrap_or(Operand::Null),
-            node.epilogue.mask.as_ref().map_or(Operand::Null, |mask| Operand::Value(mask.output)),
+            node.epilogue.mask.as_ref().filter(|_| !in_place).map_or(Operand::Null, |mask| Operand::Value(mask.output)),
             Operand::Value(node.outputs[0]),
         ];
+        let mask = if in_place { "y" } else { "mask" };
         let kernel = match tile.lanes {
-            Some(_) => with_runtime_epilogue(self.kernel(&tile), &node.epilogue),
-            None => with_epilogue(self.kernel(&tile), &node.epilogue, false).define("BIAS", bias.is_some()),
+            Some(_) => with_runtime_epilogue(self.kernel(&tile, mask), &node.epilogue),
+            None => with_epilogue(self.kernel(&tile, mask), &node.epilogue, false).define("BIAS", bias.is_some()),
         };
         let launch = match tile.lanes {
             Some(_) => ctx.launch_groups(kernel, &dims, &operands, total as u64)?,
             None => ctx.launch(kernel, &dims, &operands, total as u64)?,
         };
         launch.cost(self.flops, note);
+        launch.in_place = in_place;
         Ok(())
     }
 
-    fn kernel(&self, tile: &Tile) -> Kernel {
+    /// `mask` is the binding that the mask is read from: its own, or that of the result.
+    fn kernel(&self, tile: &Tile, mask: &str) -> Kernel {
         let [taps_h, taps_w] = [tile.tap_rows, self.taps[1].max(1)];
         let span_h = span(tile.rows, self.stride[0], taps_h, self.dilation[0]);
         let span_w = span(COLS, self.stride[1], taps_w, self.dilation[1]);
@@ -272,7 +309,8 @@ impl Direct {
                     ("WIDTH", width),
                     ("WINDOW", span_h * width),
                 ];
-                let kernel = self.with_vectors(Kernel::new("conv_lanes"), tile).define("LANES", format!("{lanes}u"));
+                let kernel =
+                    self.with_vectors(Kernel::new("conv_lanes"), tile, mask).define("LANES", format!("{lanes}u"));
                 let kernel = match halo {
                     Some(pad) => kernel
                         .define("HALO_ROWS", span_h)
@@ -290,7 +328,8 @@ impl Direct {
                     ("SPAN_W", span_w),
                     ("WINDOW", span_h * span_w),
                 ];
-                (Kernel::new("conv").define("EDGE", self.outputs < tile.kt), own)
+                let kernel = Kernel::new("conv").define("EDGE", self.outputs < tile.kt);
+                (kernel.define("load_mask", format!("return {mask}[at];")), own)
             }
         };
         [
@@ -325,7 +364,7 @@ impl Direct {
     }
 
     /// Reads and writes of `conv_lanes` in vectors as wide as rows allow.
-    fn with_vectors(&self, kernel: Kernel, tile: &Tile) -> Kernel {
+    fn with_vectors(&self, kernel: Kernel, tile: &Tile, mask: &str) -> Kernel {
         let read = self.read_width(tile);
         let kernel = kernel.define("COLS", tile.cols).define("IN", read);
         let kernel = match read {
@@ -341,16 +380,16 @@ impl Direct {
         match wide {
             4 => kernel
                 .define("Y", "vec4<f32>")
-                .define("load_mask", "return mask[at / 4];")
+                .define("load_mask", format!("return {mask}[at / 4];"))
                 .define("store", "y[at / 4] = v;"),
             2 => kernel
                 .define("Y", "vec2<f32>")
-                .define("load_mask", "return vec4<f32>(mask[at / 2], mask[at / 2 + 1]);")
+                .define("load_mask", format!("return vec4<f32>({mask}[at / 2], {mask}[at / 2 + 1]);"))
                 .define("store", "y[at / 2] = v.xy; y[at / 2 + 1] = v.zw;"),
             _ => {
                 let at = |column: usize| format!("at + {column} * dims.out_stride_w");
                 let reads: Vec<String> = (0..4)
-                    .map(|column| if column < tile.cols { format!("mask[{}]", at(column)) } else { "0.0".into() })
+                    .map(|column| if column < tile.cols { format!("{mask}[{}]", at(column)) } else { "0.0".into() })
                     .collect();
                 let writes: Vec<String> =
                     (0..tile.cols).map(|column| format!("y[{}] = v.{};", at(column), name(column))).collect();

@@ -6,6 +6,7 @@
 use crate::graph::Conv2d;
 
 /// One axis of a phase.
+#[derive(Clone)]
 pub struct Phase {
     /// Positions of the input: `offset + i * stride` for `i < count`.
     pub offset: usize,

@@ -5,13 +5,14 @@ use crate::Result;
 use crate::graph::Pool2d;
 
 pub(super) fn list() -> Vec<Result<Case>> {
-    [false, true].into_iter().flat_map(both).chain(excluding_padding()).chain(adaptive()).collect()
+    let plain = [false, true].into_iter().flat_map(|average| both(average, false));
+    plain.chain(both(false, true)).chain(excluding_padding()).chain(adaptive()).chain(read_twice()).collect()
 }
 
 #[rustfmt::skip]
-fn both(average: bool) -> Vec<Result<Case>> {
+fn both(average: bool, activated: bool) -> Vec<Result<Case>> {
     let pool = |name, x, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], ceil_mode| {
-        pool(name, x, Pool2d { average, kernel, stride, padding, ceil_mode, count_include_pad: true })
+        pool(name, x, activated, Pool2d { average, kernel, stride, padding, ceil_mode, count_include_pad: true })
     };
     vec![
         pool("1x1", [1, 1, 1, 1], [1, 1], [1, 1], [0, 0], false),
@@ -36,7 +37,7 @@ fn both(average: bool) -> Vec<Result<Case>> {
 #[rustfmt::skip]
 fn excluding_padding() -> Vec<Result<Case>> {
     let average = |name, x, kernel, stride, padding, ceil_mode| {
-        pool(name, x, Pool2d { average: true, kernel, stride, padding, ceil_mode, count_include_pad: false })
+        pool(name, x, false, Pool2d { average: true, kernel, stride, padding, ceil_mode, count_include_pad: false })
     };
     vec![
         average("3x3 stride 2 padding 1 excluded", [1, 3, 9, 10], [3, 3], [2, 2], [1, 1], false),
@@ -76,9 +77,33 @@ fn adaptive_pool(average: bool, x: [usize; 4], output: [usize; 2]) -> Result<Cas
     })
 }
 
-fn pool(name: &str, x: [usize; 4], pool: Pool2d) -> Result<Case> {
-    case(format!("{} {name}", if pool.average { "avg_pool2d" } else { "max_pool2d" }), |g| {
+/// Activations of which a maximum is taken and that others read as well.
+fn read_twice() -> Vec<Result<Case>> {
+    let overlapping = Pool2d { kernel: [3; 2], stride: [1; 2], padding: [1; 2], ..Pool2d::max([3; 2]) };
+    let twice = overlapping.clone();
+    vec![
+        case("max_pool2d of tanh, and tanh itself", |g| {
+            let x = g.tensor(&[2, 3, 7, 5])?;
+            let y = g.tanh(x)?;
+            let pooled = g.pool2d(y, overlapping)?;
+            g.mul(pooled, y)
+        }),
+        // The gradient of the first tanh comes from the maxima of the second.
+        case("max_pool2d of tanh of tanh", |g| {
+            let x = g.tensor(&[2, 3, 7, 5])?;
+            let y = g.tanh(x)?;
+            let z = g.tanh(y)?;
+            let pooled = g.pool2d(z, twice)?;
+            g.mul(pooled, pooled)
+        }),
+    ]
+}
+
+fn pool(name: &str, x: [usize; 4], activated: bool, pool: Pool2d) -> Result<Case> {
+    let after = if activated { " after tanh" } else { "" };
+    case(format!("{} {name}{after}", if pool.average { "avg_pool2d" } else { "max_pool2d" }), |g| {
         let x = g.tensor(&x)?;
+        let x = if activated { g.tanh(x)? } else { x };
         g.pool2d(x, pool)
     })
 }

@@ -58,6 +58,8 @@ pub struct Config {
     pub freeze: Option<Vec<String>>,
     /// The decay of moving averages of the weights.
     pub ema: Option<f64>,
+    /// Whether activations are computed again for the backward pass instead of kept.
+    pub recompute: Option<bool>,
     /// The rate of every dropout, if not each layer's own.
     pub dropout: Option<f32>,
     /// Of the first weights, of the order of samples and of what is dropped.
@@ -116,6 +118,7 @@ impl Config {
             decay: settings.groups.spare_vectors.then(|| "weights".into()),
             freeze: (!settings.groups.frozen.is_empty()).then(|| settings.groups.frozen.clone()),
             ema: settings.average,
+            recompute: settings.recompute.then_some(true),
             dropout: settings.dropout,
             seed: settings.seed,
             shuffle: settings.shuffle,
@@ -192,6 +195,7 @@ impl Config {
             clip: self.clip_norm.map(Clip::Norm).or(self.clip_value.map(Clip::Value)),
             groups: Groups { frozen: self.freeze.clone().unwrap_or_default(), spare_vectors },
             average: self.ema,
+            recompute: self.recompute.unwrap_or(false),
             dropout: self.dropout,
             seed: self.seed,
             shuffle: self.shuffle,

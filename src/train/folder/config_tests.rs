@@ -8,6 +8,7 @@ fn settings_survive_the_file() {
     let mut settings = Settings {
         steps: Some(7),
         shuffle: false,
+        recompute: true,
         seed: 1 << 40,
         augment: "crop:2,mixup:0.2".parse().unwrap(),
         ..Settings::default()

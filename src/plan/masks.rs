@@ -1,0 +1,41 @@
+//! Results that take the place of the mask that they are multiplied by.
+//!
+//! The gradient by an activation's operand is as large as the activation, which is read for the last time by the very
+//! kernel that writes the gradient. Where that kernel reads and writes an element in one invocation, both can lie at one
+//! place.
+
+use super::Program;
+use crate::graph::{Op, Value};
+
+/// Whether the kernels of an operator can write its first result over a mask of the same shape.
+pub(super) fn may_share(op: &Op) -> bool {
+    matches!(op, Op::Conv2dBackwardData(_))
+}
+
+/// Marks the masks that nobody reads after the node that they belong to.
+pub(super) fn mark_last(program: &mut Program) {
+    let roots = program.roots();
+    let root = |value: Value| roots[value.index()];
+    let mut last = vec![0; roots.len()];
+    let mut held = vec![false; roots.len()];
+    for (at, node) in program.graph.nodes().iter().enumerate() {
+        node.inputs.iter().copied().chain(node.epilogue.reads()).for_each(|value| last[root(value).index()] = at);
+        if matches!(node.op, Op::Input | Op::Parameter(_) | Op::Buffer(_)) {
+            held[node.outputs[0].index()] = true;
+        }
+    }
+    let recorded = program.record.values().into_iter().flat_map(|(loss, hits)| [loss, hits]);
+    let gradients = program.gradients.iter().map(|(_, grad)| *grad);
+    for value in program.outputs.iter().copied().chain(recorded).chain(gradients) {
+        held[root(value).index()] = true;
+    }
+    for (at, node) in program.graph.nodes_mut().iter_mut().enumerate() {
+        let inputs: Vec<Value> = node.inputs.iter().copied().chain(node.epilogue.add).map(root).collect();
+        let output = root(node.outputs[0]);
+        if let Some(mask) = node.epilogue.mask.as_mut().filter(|_| may_share(&node.op)) {
+            let place = root(mask.output);
+            let free = last[place.index()] == at && !held[place.index()] && !inputs.contains(&place);
+            mask.last = free && !held[output.index()] && !mask.pooled;
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! Activations that are computed a second time instead of kept.
+//!
+//! Results of the forward pass wait for the backward pass, and most of a training step's memory is what waits. Here some of
+//! them are given up after their last reader of the forward pass; the nodes that yield them are inserted once more where
+//! the backward pass first asks for them. The same kernels run on the same numbers, so gradients are the same bit for bit:
+//! dropout draws from the step and the layer, and a second batch normalisation leaves the running statistics alone.
+//!
+//! What to give up is decided by the largest sum of bytes alive at once. The forward pass is cut into segments where little
+//! passes from one to the next; what passes is kept, the rest of a segment is computed again. Segments of several sizes are
+//! tried, then single tensors: those that can be kept without harm are. Everything is counted, nothing drawn: equal programs
+//! get equal plans.
+//!
+//! Only first results are ever given up. The others (positions of maxima, coefficients of normalisations) are small.
+
+use super::Program;
+use crate::Result;
+use crate::graph::{BatchNorm, Node, Op, Value};
+use std::collections::HashMap;
+
+/// Rounds in which single tensors are reconsidered.
+const ROUNDS: usize = 3;
+
+/// How many of the cuts into segments are pursued.
+const PURSUED: usize = 3;
+
+/// `program` with nodes inserted that compute again what the backward pass reads, as far as that lowers its peak.
+pub fn recompute(program: &Program) -> Result<Program> {
+    let steps = Steps::new(program);
+    let mut program = program.clone();
+    if let Some(given_up) = steps.best() {
+        steps.apply(&mut program, &given_up)?;
+    }
+    Ok(program)
+}
+
+/// A node, or once more.
+#[derive(Clone, Copy)]
+struct Entry {
+    node: usize,
+    again: bool,
+}
+
+/// A tensor that may be given up.
+#[derive(Clone, Copy)]
+struct Candidate {
+    root: usize,
+    bytes: u64,
+    /// Multiplications and additions to have it again.
+    work: u64,
+}
+
+/// A program as far as memory goes. Values are counted as in the graph; that a node yields when it runs again has the
+/// number of values added to it.
+struct Steps<'a> {
+    nodes: &'a [Node],
+    /// How many nodes make the forward pass.
+    forward: usize,
+    /// For each value the one whose memory it shares.
+    roots: Vec<usize>,
+    /// Bytes of each root; 0 where it has a place of its own outside of the activations.
+    bytes: Vec<u64>,
+    /// The node that yields each value.
+    producer: Vec<usize>,
+    reads: Vec<Vec<usize>>,
+    /// By root, in the order in which they are computed.
+    candidates: Vec<Candidate>,
+    /// Roots that are read after the last node.
+    outside: Vec<usize>,
+}
+
+/// What gives up costs: the peak, then the work.
+type Cost = (u64, u64);
+
+impl<'a> Steps<'a> {
+    fn new(program: &'a Program) -> Self {
+        let graph = &program.graph;
+        let nodes = graph.nodes();
+        let roots: Vec<usize> = program.roots().iter().map(|root| root.index()).collect();
+        let reads: Vec<Vec<usize>> = nodes
+            .iter()
+            .map(|node| node.inputs.iter().copied().chain(node.epilogue.reads()).map(Value::index).collect())
+            .collect();
+        let mut producer = vec![0; graph.len()];
+        let mut bytes: Vec<u64> =
+            (0..graph.len() as u32).map(|i| super::aligned(graph.info(Value(i)).bytes())).collect();
+        for (at, node) in nodes.iter().enumerate() {
+            node.outputs.iter().for_each(|output| producer[output.index()] = at);
+            if matches!(node.op, Op::Input | Op::Parameter(_) | Op::Buffer(_)) {
+                bytes[node.outputs[0].index()] = 0;
+            }
+        }
+        program.gradients.iter().for_each(|(_, grad)| bytes[roots[grad.index()]] = 0);
+        let recorded = program.record.values().into_iter().flat_map(|(loss, hits)| [loss, hits]);
+        let outside: Vec<usize> =
+            program.outputs.iter().copied().chain(recorded).map(|value| roots[value.index()]).collect();
+        let forward = forward_nodes(nodes, &reads, &roots, &outside);
+
+        let mut candidates = vec![];
+        for node in &nodes[..forward] {
+            let root = node.outputs[0].index();
+            let again = !matches!(
+                node.op,
+                Op::Input | Op::Parameter(_) | Op::Buffer(_) | Op::CrossEntropy(_) | Op::BinaryCrossEntropy(_)
+            );
+            if again && roots[root] == root && bytes[root] > 0 && !outside.contains(&root) {
+                let elements = |value: Value| graph.info(value).elements() as u64;
+                let result = elements(node.outputs[0]);
+                let products = match (&node.op, &node.inputs[..]) {
+                    (Op::Conv2d(_), [_, weight, ..]) => elements(*weight) / graph.shape(*weight)[0] as u64,
+                    (Op::MatMul(_), [a, ..]) => graph.shape(*a)[1] as u64,
+                    _ => 1,
+                };
+                candidates.push(Candidate { root, bytes: bytes[root], work: result * products });
+            }
+        }
+        Self { nodes, forward, roots, bytes, producer, reads, candidates, outside }
+    }
+
+    /// The roots to give up; `None` if the peak is lowest as it is.
+    fn best(&self) -> Option<Vec<bool>> {
+        let nothing = vec![false; self.roots.len()];
+        let (peak, _) = self.cost(&nothing);
+        let mut tried: Vec<(Cost, Vec<bool>)> = vec![];
+        for given_up in self.segmentations() {
+            if tried.iter().all(|(_, other)| *other != given_up) {
+                tried.push((self.cost(&given_up), given_up));
+            }
+        }
+        tried.sort_by_key(|(cost, _)| *cost);
+        tried.truncate(PURSUED);
+        let improved = tried.into_iter().map(|(cost, given_up)| self.improve(cost, given_up));
+        improved.min_by_key(|(cost, _)| *cost).filter(|((lowest, _), _)| *lowest < peak).map(|(_, given_up)| given_up)
+    }
+
+    /// Cuts of the forward pass into segments of at most so many bytes, for a range of such sizes.
+    fn segmentations(&self) -> Vec<Vec<bool>> {
+        let crossing = self.crossing();
+        let total: u64 = self.candidates.iter().map(|candidate| candidate.bytes).sum();
+        let mut sizes = vec![];
+        let mut size = total as f64;
+        while size >= 1.0 && sizes.len() < 24 {
+            sizes.push(size as u64);
+            size /= 1.4;
+        }
+        sizes.into_iter().map(|size| self.segments(size, &crossing)).collect()
+    }
+
+    /// The bytes that pass from the nodes before each to it and those behind it.
+    fn crossing(&self) -> Vec<u64> {
+        let mut crossing = vec![0; self.forward + 1];
+        for (root, &(first, last)) in self.forward_lives().iter().enumerate() {
+            if first < last {
+                crossing[first + 1..=last].iter_mut().for_each(|bytes| *bytes += self.bytes[root]);
+            }
+        }
+        crossing
+    }
+
+    /// For each root the nodes of the forward pass that yield it and read it last.
+    fn forward_lives(&self) -> Vec<(usize, usize)> {
+        let mut lives = vec![(usize::MAX, 0); self.roots.len()];
+        for (at, node) in self.nodes[..self.forward].iter().enumerate() {
+            for output in &node.outputs {
+                let life = &mut lives[self.roots[output.index()]];
+                *life = (life.0.min(at), life.1.max(at));
+            }
+            self.reads[at].iter().for_each(|&value| lives[self.roots[value]].1 = at);
+        }
+        lives
+    }
+
+    fn segments(&self, size: u64, crossing: &[u64]) -> Vec<bool> {
+        let mut cuts = vec![];
+        let (mut start, mut inner) = (0, 0);
+        for candidate in &self.candidates {
+            let at = self.producer[candidate.root];
+            inner += candidate.bytes;
+            if inner > size && at > start {
+                // Where least passes; of equals the last, so that a segment is as long as it can be.
+                let cut = (start + 1..=at).rev().min_by_key(|&at| crossing[at]).unwrap_or(at);
+                cuts.push(cut);
+                start = cut;
+                let behind = |other: &&Candidate| (cut..=at).contains(&self.producer[other.root]);
+                inner = self.candidates.iter().filter(behind).map(|other| other.bytes).sum();
+            }
+        }
+        let lives = self.forward_lives();
+        let mut given_up = vec![false; self.roots.len()];
+        for candidate in &self.candidates {
+            let (first, last) = lives[candidate.root];
+            given_up[candidate.root] = !cuts.iter().any(|&cut| first < cut && cut <= last);
+        }
+        given_up
+    }
+
+    /// Keeps what can be kept without a higher peak, what takes most work first, and gives up what lowers it.
+    fn improve(&self, mut cost: Cost, mut given_up: Vec<bool>) -> (Cost, Vec<bool>) {
+        let mut by_work: Vec<&Candidate> = self.candidates.iter().collect();
+        // Work for each byte, without a division.
+        by_work.sort_by(|a, b| {
+            let [a_gain, b_gain] = [(a, b), (b, a)].map(|(a, b)| u128::from(a.work) * u128::from(b.bytes));
+            b_gain.cmp(&a_gain).then(a.root.cmp(&b.root))
+        });
+        for _ in 0..ROUNDS {
+            let before = cost;
+            for candidate in &by_work {
+                given_up[candidate.root] ^= true;
+                let changed = self.cost(&given_up);
+                if changed < cost {
+                    cost = changed;
+                } else {
+                    given_up[candidate.root] ^= true;
+                }
+            }
+            if cost == before {
+                break;
+            }
+        }
+        (cost, given_up)
+    }
+
+    /// All nodes in the order in which they run, those that run again before the first that reads their results.
+    fn schedule(&self, given_up: &[bool]) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = (0..self.forward).map(|node| Entry { node, again: false }).collect();
+        let mut done = vec![false; self.nodes.len()];
+        for node in self.forward..self.nodes.len() {
+            self.ask(node, given_up, &mut done, &mut entries);
+            entries.push(Entry { node, again: false });
+        }
+        entries
+    }
+
+    /// Appends what `node` reads and what was given up, in the order of the forward pass.
+    fn ask(&self, node: usize, given_up: &[bool], done: &mut [bool], entries: &mut Vec<Entry>) {
+        let mut missing = vec![];
+        let mut stack = vec![node];
+        while let Some(node) = stack.pop() {
+            for &value in &self.reads[node] {
+                let producer = self.producer[value];
+                if given_up[self.roots[value]] && !done[producer] {
+                    done[producer] = true;
+                    missing.push(producer);
+                    stack.push(producer);
+                }
+            }
+        }
+        missing.sort_unstable();
+        entries.extend(missing.into_iter().map(|node| Entry { node, again: true }));
+    }
+
+    /// Whether `value` as `entry` sees it is a second one.
+    fn is_second(&self, entry: Entry, value: usize, given_up: &[bool]) -> bool {
+        (entry.again || entry.node >= self.forward) && given_up[self.roots[value]]
+    }
+
+    fn cost(&self, given_up: &[bool]) -> Cost {
+        let count = self.roots.len();
+        let entries = self.schedule(given_up);
+        let mut lives = vec![(usize::MAX, 0); 2 * count];
+        let mut work = 0;
+        let mut again = vec![false; count];
+        for (at, &entry) in entries.iter().enumerate() {
+            for &value in &self.reads[entry.node] {
+                let second = self.is_second(entry, value, given_up);
+                lives[self.roots[value] + if second { count } else { 0 }].1 = at;
+            }
+            for output in &self.nodes[entry.node].outputs {
+                let root = self.roots[output.index()];
+                // What is given up has one result that counts; the others of a node that runs again are of no use.
+                let second = entry.again && given_up[root];
+                let life = &mut lives[root + if second { count } else { 0 }];
+                if entry.again && !second {
+                    continue;
+                }
+                *life = (life.0.min(at), life.1.max(at));
+                if second {
+                    again[root] = true;
+                }
+            }
+        }
+        self.candidates.iter().filter(|candidate| again[candidate.root]).for_each(|candidate| work += candidate.work);
+        self.outside.iter().for_each(|&root| lives[root].1 = entries.len());
+        let mut change = vec![0_i64; entries.len() + 2];
+        for (index, &(first, last)) in lives.iter().enumerate() {
+            if first <= last {
+                let bytes = self.bytes[index % count] as i64;
+                // The result of a node whose mask nobody reads again lies where the mask lay.
+                let shares = entries.get(first).and_then(|&entry| self.mask(entry, given_up));
+                let shared = index < count
+                    && shares.is_some_and(|(output, mask)| {
+                        output == index && lives[mask].1 == first && self.bytes[mask % count] == self.bytes[index]
+                    });
+                change[first + usize::from(shared)] += bytes;
+                change[last.max(first) + 1] -= bytes;
+            }
+        }
+        let mut alive = 0;
+        let peak = change.into_iter().map(|bytes| {
+            alive += bytes;
+            alive
+        });
+        (peak.max().unwrap_or(0) as u64, work)
+    }
+
+    /// The roots of result and mask of an entry, if one can lie in the other's place.
+    fn mask(&self, entry: Entry, given_up: &[bool]) -> Option<(usize, usize)> {
+        let node = &self.nodes[entry.node];
+        let mask = node.epilogue.mask.as_ref().filter(|_| super::masks::may_share(&node.op))?.output.index();
+        let second = self.is_second(entry, mask, given_up);
+        Some((self.roots[node.outputs[0].index()], self.roots[mask] + if second { self.roots.len() } else { 0 }))
+    }
+
+    fn apply(&self, program: &mut Program, given_up: &[bool]) -> Result<()> {
+        let mut second: HashMap<Value, Value> = HashMap::new();
+        let mut nodes = Vec::with_capacity(self.nodes.len());
+        for entry in self.schedule(given_up) {
+            let mut node = self.nodes[entry.node].clone();
+            if entry.again || entry.node >= self.forward {
+                let renew = |value: &mut Value| *value = second.get(value).copied().unwrap_or(*value);
+                node.inputs.iter_mut().for_each(renew);
+                node.epilogue.add.iter_mut().for_each(renew);
+                node.epilogue.mask.iter_mut().for_each(|mask| renew(&mut mask.output));
+            }
+            if entry.again {
+                if let Op::BatchNorm(norm) = &node.op {
+                    node.op = Op::BatchNorm(BatchNorm { update: false, ..norm.clone() });
+                }
+                let outputs = program.graph.add_named(node.op.clone(), &node.inputs, node.layer.clone())?;
+                program.graph.nodes_mut().pop();
+                // Only the first result was given up; readers of the others keep theirs.
+                second.insert(node.outputs[0], outputs[0]);
+                node.outputs = outputs;
+            }
+            nodes.push(node);
+        }
+        *program.graph.nodes_mut() = nodes;
+        program.graph.renumber();
+        Ok(())
+    }
+}
+
+/// The number of nodes up to the last that something outside of the backward pass depends on.
+fn forward_nodes(nodes: &[Node], reads: &[Vec<usize>], roots: &[usize], outside: &[usize]) -> usize {
+    let mut needed = vec![false; roots.len()];
+    outside.iter().for_each(|&root| needed[root] = true);
+    let mut forward = 0;
+    for (at, node) in nodes.iter().enumerate().rev() {
+        if node.outputs.iter().any(|output| needed[roots[output.index()]]) {
+            forward = forward.max(at + 1);
+            reads[at].iter().for_each(|&value| needed[roots[value]] = true);
+        }
+    }
+    forward
+}
