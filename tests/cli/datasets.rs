@@ -150,7 +150,7 @@ fn a_folder_that_may_not_be_read_is_named() {
     let dir = folder();
     pictures(dir.path());
     let closed = dir.path().join("set/light");
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
     let may = fs::read_dir(&closed).is_ok();
     let done = wgrad(dir.path(), "data folder:set --input 3x32x32");
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
