@@ -16,6 +16,16 @@ pub fn idx_gz(bytes: &[u8]) -> Result<([usize; 3], Vec<u8>)> {
     crate::data::idx::parse(Path::new("idx.gz"), flate2::read::MultiGzDecoder::new(bytes))
 }
 
+/// Content of a file of CIFAR-10, or of CIFAR-100: `[N,C,H,W]` pixels and labels.
+pub fn cifar(fine: bool, bytes: &[u8]) -> Result<(Vec<u8>, Vec<u32>)> {
+    crate::data::cifar::content(fine, bytes).map(|images| (images.pixels, images.labels))
+}
+
+/// Content of a picture's file, brought to `shape`.
+pub fn picture(bytes: &[u8], shape: [usize; 3]) -> Result<Vec<u8>> {
+    crate::data::folder::content(bytes, shape)
+}
+
 /// Text of a `config.toml`.
 pub fn config(text: &str) -> Result<Config> {
     Config::parse(Path::new("config.toml"), text)

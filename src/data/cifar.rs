@@ -108,9 +108,13 @@ fn read(version: &Version, dir: &Path) -> Result<Dataset> {
 
 /// Appends the records of a file.
 fn records(version: &Version, path: &Path, images: &mut Images) -> Result<()> {
-    let bytes = bytes(version, path)?;
+    parse(version, path, &bytes(version, path)?, images)
+}
+
+/// Appends the records in `bytes`, the content of `path`.
+fn parse(version: &Version, path: &Path, bytes: &[u8], images: &mut Images) -> Result<()> {
     let record = version.labels + PIXELS;
-    if bytes.is_empty() || bytes.len() % record != 0 {
+    if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
         return Err(Error::format(
             path,
             format!(
@@ -162,6 +166,14 @@ fn bytes(version: &Version, path: &Path) -> Result<Vec<u8>> {
         }
         _ => Error::io(path, "read", error),
     })
+}
+
+/// The images in the content of one file of CIFAR-10, or of CIFAR-100 with its `fine` labels.
+#[cfg(fuzzing)]
+pub(crate) fn content(fine: bool, bytes: &[u8]) -> Result<Images> {
+    let mut images = Images { shape: SHAPE, pixels: vec![], labels: vec![] };
+    parse(if fine { &CIFAR100 } else { &CIFAR10 }, Path::new("cifar"), bytes, &mut images)?;
+    Ok(images)
 }
 
 #[cfg(test)]

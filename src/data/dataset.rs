@@ -39,6 +39,7 @@ pub(super) enum Scale {
     /// By zeros around its images.
     Pad,
     /// By scaling until the shorter side fits, and cutting out the middle.
+    #[cfg_attr(not(feature = "datasets"), expect(dead_code, reason = "it is CIFAR's"))]
     Resize,
     /// Likewise, from the files.
     #[cfg(feature = "images")]

@@ -4,11 +4,11 @@
 //! augmentation belong to whoever feeds the batches.
 
 #[cfg(feature = "datasets")]
-mod cifar;
+pub(crate) mod cifar;
 mod dataset;
 mod digits;
 #[cfg(feature = "images")]
-mod folder;
+pub(crate) mod folder;
 #[cfg(feature = "datasets")]
 pub(crate) mod idx;
 mod images;

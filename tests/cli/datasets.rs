@@ -61,6 +61,17 @@ fn wrong_data_is_refused() {
         ("data folder:empty", "no class folders"),
         ("data cifar10:empty", "batches.meta.txt: there is no such file"),
         ("train --data folder:empty --augment flip", "no class folders"),
+        ("data digits --stream", "`digits` is small enough for memory"),
+        ("data folder:set --input 3x32x32 --holdout 0", "--holdout must be between 0 and 1"),
+        ("data folder:set --input 3x32x32 --holdout 1", "--holdout must be between 0 and 1"),
+        ("data folder:set --input 3x32x32 --holdout nan", "--holdout must be between 0 and 1"),
+        ("train --data folder:set --mean 0.5,0.5 --model tutorial", "one of each per channel (3)"),
+        ("train --data folder:set --strict --model tutorial --stream", "set/dark/broken.jpg: "),
+        ("bench tutorial --data folder:set --strict", "set/dark/broken.jpg: "),
+        ("profile tutorial --data folder:set --holdout 1", "--holdout must be between 0 and 1"),
+        ("summary tutorial --plan --data folder:set --holdout 1", "--holdout must be between 0 and 1"),
+        ("data folder:set/dark/0.png", "set/dark/0.png: cannot read"),
+        ("data folder:nowhere", "nowhere: cannot read"),
     ] {
         wgrad(dir.path(), arguments).fails_with(2, &[says]);
     }
@@ -88,4 +99,120 @@ fn a_folder_trains_is_resumed_and_evaluated() {
         "eval --weights whole/checkpoint.safetensors --data folder:set --holdout 0.2 --seed 3 --json",
     );
     assert_eq!(done.ends_with(0).json()["images"], 6);
+}
+
+#[test]
+fn folders_that_make_no_data_set_are_refused() {
+    let dir = folder();
+    let picture = |path: &str| {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::RgbImage::new(8, 8).save(path).unwrap();
+    };
+    picture("hollow/a/0.png");
+    fs::create_dir(dir.path().join("hollow/b")).unwrap();
+    for path in ["extra/train/a/0.png", "extra/train/b/0.png", "extra/val/a/0.png", "extra/val/zebra/0.png"] {
+        picture(path);
+    }
+    picture("broken/a/0.png");
+    picture("broken/a/1.png");
+    fs::create_dir(dir.path().join("broken/b")).unwrap();
+    fs::write(dir.path().join("broken/b/0.jpg"), "no picture").unwrap();
+    picture("single/a/0.png");
+    for stream in ["", "--stream"] {
+        for (set, says) in [
+            ("hollow", "hollow/b: this class folder holds no pictures"),
+            ("extra", "extra/val/zebra: this class has no folder in train/"),
+            ("broken", "broken/b: none of the pictures of this class can be read"),
+            ("single", "no class has enough pictures"),
+        ] {
+            wgrad(dir.path(), &format!("train --model tutorial --data folder:{set} {stream}")).fails_with(2, &[says]);
+        }
+    }
+    // CIFAR, one byte short.
+    fs::create_dir(dir.path().join("cifar")).unwrap();
+    let names: String = ('a'..='j').map(|name| format!("{name}\n")).collect();
+    fs::write(dir.path().join("cifar/batches.meta.txt"), names).unwrap();
+    for file in ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"] {
+        fs::write(dir.path().join(format!("cifar/{file}.bin")), [0; 2 * 3073]).unwrap();
+    }
+    wgrad(dir.path(), "data cifar10:cifar").ends_with(0);
+    fs::write(dir.path().join("cifar/data_batch_4.bin"), [0; 2 * 3073 - 1]).unwrap();
+    wgrad(dir.path(), "train --model tutorial --data cifar10:cifar")
+        .fails_with(2, &["cifar/data_batch_4.bin: ", "cut off at offset 3073"]);
+}
+
+/// Only who is not root can be kept out.
+#[test]
+#[cfg(unix)]
+fn a_folder_that_may_not_be_read_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = folder();
+    pictures(dir.path());
+    let closed = dir.path().join("set/light");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+    let may = fs::read_dir(&closed).is_ok();
+    let done = wgrad(dir.path(), "data folder:set --input 3x32x32");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
+    match may {
+        true => drop(done.ends_with(0)),
+        false => drop(done.fails_with(2, &["set/light: cannot read"])),
+    }
+}
+
+#[test]
+fn a_streamed_folder_is_like_one_in_memory() {
+    let dir = folder();
+    pictures(dir.path());
+    let grey = image::GrayImage::from_fn(33, 35, |x, y| image::Luma([(x * y) as u8]));
+    grey.save(dir.path().join("set/light/grey.png")).unwrap();
+    let options = "train --model tutorial --data folder:set --holdout 0.2 --batch-size 5 --accumulate 2 --augment flip";
+    for (run, how) in [("memory", ""), ("files", "--stream")] {
+        let done = wgrad(dir.path(), &format!("{options} --steps 7 --out {run} {how}")).ends_with(0);
+        assert!(done.stderr.contains("1 file is left out: set/dark/broken.jpg: "), "{done:#?}");
+        assert!(done.stderr.contains("1 of 31 pictures are grey"), "{done:#?}");
+    }
+    // A run goes on however it is read.
+    wgrad(dir.path(), "train --resume --out memory --steps 11 --stream").ends_with(0);
+    wgrad(dir.path(), "train --resume --out files --steps 11").ends_with(0);
+    let [memory, files] = ["memory", "files"].map(|run| bytes(dir.path().join(run).join("checkpoint.safetensors")));
+    assert!(memory == files, "a streamed run differs");
+
+    let [memory, files] = ["", "--stream"].map(|how| {
+        let eval = format!("eval --weights memory/best.safetensors --data folder:set --holdout 0.2 --json {how}");
+        let data = format!("data folder:set --input 3x32x32 --json {how}");
+        let mut all = [eval, data].map(|command| wgrad(dir.path(), &command).ends_with(0).json());
+        assert_eq!(all[1]["streamed"], !how.is_empty());
+        all[1]["streamed"] = 0.into();
+        all
+    });
+    assert_eq!(memory, files);
+    for command in
+        ["bench tutorial --batch 8 --steps 4", "profile tutorial --batch 8 --repeat 1", "summary tutorial --plan"]
+    {
+        wgrad(dir.path(), &format!("{command} --data folder:set --stream --mean 0.5 --std 0.5")).ends_with(0);
+    }
+}
+
+#[test]
+fn what_weights_do_not_say_comes_from_options_and_names() {
+    let dir = folder();
+    pictures(dir.path());
+    wgrad(dir.path(), "train --model tutorial --data folder:set --steps 3 --out run").ends_with(0);
+    let best = dir.path().join("run/best.safetensors");
+    let mut bare = wgrad::io::TensorFile::read(&best).unwrap();
+    bare.metadata.clear();
+    bare.write(dir.path().join("bare.safetensors")).unwrap();
+    let predict = |options: &str| {
+        wgrad(dir.path(), &format!("predict set/dark/3.png set/light/7.png --json {options}")).ends_with(0)
+    };
+    let expected = predict("--weights run/best.safetensors").json();
+    // Classes are names of folders: whatever lies in these, nothing is decoded.
+    for i in 0..15 {
+        fs::write(dir.path().join(format!("set/dark/{}.png", [i, 99][usize::from(i == 3)])), "no picture").unwrap();
+    }
+    let done = predict("--weights bare.safetensors --model tutorial --data folder:set --input 3x32x32");
+    assert!(!done.stderr.contains("left out") && done.json() == expected, "{done:#?}");
+    assert_ne!(predict("--weights run/best.safetensors --mean 0.1 --std 0.9").json(), expected);
+    wgrad(dir.path(), "predict set/dark/3.png --weights run/best.safetensors --std 0").fails_with(2, &["--std: "]);
 }

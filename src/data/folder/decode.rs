@@ -103,7 +103,7 @@ fn picture(path: &Path) -> Result<(Vec<u8>, [usize; 3]), String> {
 }
 
 /// The same of a file's content.
-pub(crate) fn parse(bytes: &[u8]) -> Result<(Vec<u8>, [usize; 3]), String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<(Vec<u8>, [usize; 3]), String> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
     let format = reader.format();
     let picture = reader.decode().map_err(|error| error.to_string())?;

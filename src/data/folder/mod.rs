@@ -1,6 +1,6 @@
 //! Folders of pictures: a folder for each class, as torchvision's `ImageFolder` has them.
 
-pub(crate) mod decode;
+mod decode;
 mod scan;
 mod stream;
 
@@ -12,6 +12,7 @@ use rand::Rng;
 use rand_pcg::Pcg64;
 use scan::{Classes, Problem, scan};
 
+use super::images::bytes;
 use super::{Dataset, Images, Need, Reading, Scale, resize};
 use crate::{Error, Result};
 
@@ -21,6 +22,9 @@ const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// The share of each class that is split off where nobody says.
 const HOLDOUT: f64 = 0.1;
+
+/// Of one picture; no device takes more.
+const MOST_BYTES: usize = 1 << 31;
 
 /// Problems that are told with their names; there may be thousands.
 const TOLD: usize = 5;
@@ -218,7 +222,10 @@ impl Files {
             }
         };
         match shape {
-            [1 | 3, height, width] if height.min(width) > 0 => Ok(shape),
+            [1 | 3, height, width] if height.min(width) > 0 => match bytes(1, shape).filter(|one| *one <= MOST_BYTES) {
+                Some(_) => Ok(shape),
+                None => Err(Error::usage(format!("no memory for pictures of {shape:?}; use a smaller input size"))),
+            },
             _ => Err(Error::shape(
                 format!("data set {}", self.dir.display()),
                 format!(
@@ -285,6 +292,13 @@ fn converted(channels: usize, grey: usize, total: usize) -> Option<String> {
         1 if grey < total => Some(format!("{} of {total} pictures have colours: they are turned grey", total - grey)),
         _ => None,
     }
+}
+
+/// The content of a picture's file in `shape`.
+#[cfg(fuzzing)]
+pub(crate) fn content(bytes: &[u8], shape: [usize; 3]) -> Result<Vec<u8>> {
+    let (pixels, from) = decode::parse(bytes).map_err(|why| Error::format("picture", why))?;
+    Ok(resize::fit(&pixels, from, shape))
 }
 
 #[cfg(test)]
