@@ -4,8 +4,8 @@ use super::weights::Trained;
 use wgrad::Result;
 use wgrad::data::Images;
 use wgrad::gpu::{Gpu, Runner, StepNumbers};
-use wgrad::graph::{DType, Gather, Graph};
-use wgrad::plan::Program;
+use wgrad::graph::{DType, Gather, Graph, Value};
+use wgrad::plan::{Plan, Program};
 
 /// The logits of each of `images`, which have the shape that the network takes; `progress` hears how many are done.
 ///
@@ -18,20 +18,18 @@ pub fn logits(
     batch: usize,
     progress: impl Fn(usize),
 ) -> Result<Vec<Vec<f32>>> {
-    let mut graph = Graph::new();
-    let count = images.len();
-    let [c, h, w] = images.shape;
-    let pixels = graph.input("images", &[count, c, h, w], DType::U8)?;
-    let labels = graph.input("labels", &[count], DType::U32)?;
-    let order = graph.input("order", &[count], DType::U32)?;
-    let gather = Gather::plain(batch, &network.mean, &network.std);
-    let (x, _) = graph.scoped("batch", |graph| graph.gather(pixels, labels, order, gather))?;
-    let result = network.model.forward(&mut graph, x)?;
-
+    let (program, [pixels, labels, order]) = program(network, images, batch)?;
+    let (graph, result, count) = (&program.graph, program.outputs[0], images.len());
+    gpu.check_room("a forward pass", Plan::new(&program, gpu.target())?.bytes(), |have| {
+        let bytes =
+            |batch: usize| Some(Plan::new(&self::program(network, images, batch).ok()?.0, gpu.target()).ok()?.bytes());
+        let halves = std::iter::successors(Some(batch / 2), |half| Some(half / 2)).take_while(|half| *half > 0);
+        let fitting = halves.filter_map(|half| Some((half, bytes(half)?))).find(|(_, need)| *need <= have);
+        fitting.map_or("no smaller batch fits either".into(), |(half, need)| format!("batches of {half} need {need}"))
+    })?;
     let parameters: Vec<_> = graph.state().map(|(name, value, _)| (name.to_string(), value)).collect();
     let shapes: Vec<_> = parameters.iter().map(|(name, value)| (name.clone(), graph.shape(*value).to_vec())).collect();
     let numbers = network.tensors.take_exact(&shapes, |name| name.starts_with("optimizer."))?;
-    let program = Program::new("prediction", graph, &[result]);
     pollster::block_on(async {
         let mut runner = Runner::new(gpu, &program).await?;
         for ((_, value), numbers) in parameters.iter().zip(&numbers) {
@@ -53,6 +51,20 @@ pub fn logits(
         }
         Ok(all)
     })
+}
+
+/// A forward pass of so many of `images`; with the inputs images, labels and order.
+fn program(network: &Trained, images: &Images, batch: usize) -> Result<(Program, [Value; 3])> {
+    let mut graph = Graph::new();
+    let count = images.len();
+    let [c, h, w] = images.shape;
+    let pixels = graph.input("images", &[count, c, h, w], DType::U8)?;
+    let labels = graph.input("labels", &[count], DType::U32)?;
+    let order = graph.input("order", &[count], DType::U32)?;
+    let gather = Gather::plain(batch, &network.mean, &network.std);
+    let (x, _) = graph.scoped("batch", |graph| graph.gather(pixels, labels, order, gather))?;
+    let result = network.model.forward(&mut graph, x)?;
+    Ok((Program::new("prediction", graph, &[result]), [pixels, labels, order]))
 }
 
 /// Probabilities of classes.

@@ -60,7 +60,12 @@ fn block(index: usize, adapter: &AdapterSummary) -> String {
         limits.max_storage_buffers_per_shader_stage,
     );
     line("memory", buffers);
-    line("room", adapter.room.map_or("unknown; runs end where an allocation fails".into(), |room| format!("{room} for all buffers")));
+    line(
+        "room",
+        adapter
+            .room
+            .map_or("unknown; runs end where an allocation fails".into(), |room| format!("{room} for all buffers")),
+    );
     let subgroups = match (info.subgroup_min_size, info.subgroup_max_size) {
         (low, high) if low == high => format!("{low}"),
         (low, high) => format!("{low} to {high}"),

@@ -103,11 +103,19 @@ impl Gpu {
         Self::with_faults(device, queue, faults, false, memory)
     }
 
-    fn with_faults(device: wgpu::Device, queue: wgpu::Queue, faults: Arc<Faults>, checked: bool, memory: Option<u64>) -> Self {
+    fn with_faults(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        faults: Arc<Faults>,
+        checked: bool,
+        memory: Option<u64>,
+    ) -> Self {
         let info = device.adapter_info();
         let target = target(&info, &device.limits(), device.features());
         let pipelines = Pipelines::new(&device, checked);
-        Self { inner: Arc::new(Inner { device, queue, info, target, faults, tracker: Arc::default(), memory, pipelines }) }
+        Self {
+            inner: Arc::new(Inner { device, queue, info, target, faults, tracker: Arc::default(), memory, pipelines }),
+        }
     }
 
     /// The wgpu device.

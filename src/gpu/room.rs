@@ -71,7 +71,9 @@ impl Gpu {
 pub(super) fn from_environment() -> Result<Option<u64>> {
     let parsed = |text: String| {
         parse(&text).ok_or_else(|| {
-            Error::usage(format!("{VARIABLE} is {text:?}; expected bytes, or a number with KB, MB, GB, KiB, MiB or GiB"))
+            Error::usage(format!(
+                "{VARIABLE} is {text:?}; expected bytes, or a number with KB, MB, GB, KiB, MiB or GiB"
+            ))
         })
     };
     environment(VARIABLE).map(parsed).transpose()

@@ -175,6 +175,12 @@ impl Plan {
         self.buffers.values().sum()
     }
 
+    /// Bytes of the buffers that hold what lives within a step; at least [`Plan::lower_bound`].
+    pub fn activations(&self) -> u64 {
+        let pieces = self.buffers.iter().filter(|(role, _)| matches!(role, Role::Activations(_)));
+        pieces.map(|(_, bytes)| bytes).sum()
+    }
+
     /// Floating-point operations of one step.
     pub fn flops(&self) -> u64 {
         self.dispatches.iter().map(|dispatch| dispatch.launch.flops).sum()

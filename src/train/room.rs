@@ -5,11 +5,11 @@ use crate::data::Dataset;
 use crate::nn::Model;
 use crate::plan::{SLOTS, Target};
 
-/// Plans that are made in search of one that fits, at most.
+/// Batch sizes that are planned in search of one that fits, at most.
 const TRIALS: usize = 12;
 
-/// Options with which the same step would fit into `have` bytes, each with what it needs; found by planning it. Without a
-/// limit: what the next smaller runs need.
+/// Options with which the same step would fit into `have` bytes, each with what it needs; found by planning them. Where
+/// nobody knows what there is: what the next smaller runs need.
 pub(super) fn suggestions(
     model: &Model,
     dataset: &Dataset,
@@ -17,45 +17,34 @@ pub(super) fn suggestions(
     target: &Target,
     have: Option<u64>,
 ) -> String {
-    let plan = |settings: &Settings| RunPlan::new(model, dataset, settings, target).ok();
-    let fits = |need: u64| have.is_none_or(|have| need <= have);
-    let mut found = vec![];
     let mut least = u64::MAX;
-    if !settings.recompute {
-        let need = plan(&Settings { recompute: true, ..settings.clone() }).map_or(u64::MAX, |plan| plan.bytes());
-        least = least.min(need);
-        if fits(need) && need < u64::MAX {
-            found.push(format!("--recompute needs {need}"));
-        }
-    }
-    let parts = (2..=settings.batch_size).filter(|parts| settings.batch_size.is_multiple_of(*parts));
-    let parts: Vec<usize> = parts.take_while(|parts| parts * settings.accumulate <= SLOTS).take(TRIALS).collect();
-    let smaller = |parts: usize, recompute: bool| Settings {
-        batch_size: settings.batch_size / parts,
-        accumulate: settings.accumulate * parts,
-        recompute,
-        ..settings.clone()
+    let mut found = vec![];
+    let mut fits = |settings: &Settings| {
+        let plan = RunPlan::new(model, dataset, settings, target).ok()?;
+        least = least.min(plan.bytes());
+        have.is_none_or(|have| plan.bytes() <= have).then_some(plan)
     };
-    let mut ways = vec![settings.recompute];
-    if found.is_empty() && !settings.recompute {
-        ways.push(true);
+    if !settings.recompute
+        && let Some(plan) = fits(&Settings { recompute: true, ..settings.clone() })
+    {
+        found.push(format!("--recompute needs {}", plan.bytes()));
     }
-    'search: for recompute in ways {
-        for &parts in &parts {
-            let settings = smaller(parts, recompute);
-            let Some(plan) = plan(&settings) else { continue };
-            least = least.min(plan.bytes());
-            if fits(plan.bytes()) {
-                let [size, batches] = [settings.batch_size, settings.accumulate];
-                let norm = plan.train.kernels().any(|kernel| kernel.name == "batch_norm_moments");
-                let same = if norm { "the same step but for batch normalisation" } else { "the same step" };
-                let recompute = if recompute { "--recompute " } else { "" };
-                found.push(format!(
-                    "{recompute}--batch-size {size} --accumulate {batches} is {same} and needs {}",
-                    plan.bytes()
-                ));
-                break 'search;
-            }
+    // Smaller batches alone, and if that does not do together with the other.
+    let both = !settings.recompute && found.is_empty();
+    'search: for recompute in [Some(settings.recompute), both.then_some(true)].into_iter().flatten() {
+        let divides =
+            |parts: &usize| settings.batch_size.is_multiple_of(*parts) && parts * settings.accumulate <= SLOTS;
+        for parts in (2..=settings.batch_size.min(SLOTS)).filter(divides).take(TRIALS) {
+            let (batch_size, accumulate) = (settings.batch_size / parts, settings.accumulate * parts);
+            let Some(plan) = fits(&Settings { batch_size, accumulate, recompute, ..settings.clone() }) else {
+                continue;
+            };
+            let again = if recompute && both { "--recompute " } else { "" };
+            let norm = plan.train.kernels().any(|kernel| kernel.name == "batch_norm_moments");
+            let same = if norm { "the same step but for batch normalisation" } else { "the same step" };
+            let options = format!("{again}--batch-size {batch_size} --accumulate {accumulate}");
+            found.push(format!("{options} is {same} and needs {}", plan.bytes()));
+            break 'search;
         }
     }
     match found.is_empty() {
