@@ -28,12 +28,28 @@ pub enum Error {
         message: String,
     },
     /// The device has too little memory.
-    #[error("{adapter}: out of memory while {what}; use a smaller --batch-size")]
+    #[error("{adapter}: out of memory while {what}; {hint}")]
     OutOfMemory {
         /// The adapter's name.
         adapter: String,
         /// What was being done, with sizes.
         what: String,
+        /// What would help.
+        hint: String,
+    },
+    /// A plan needs more memory than there is, found before anything is allocated.
+    #[error("{what} needs {need} bytes of memory, but {adapter} has {have}; {hint}")]
+    Memory {
+        /// What was asked for.
+        what: String,
+        /// The bytes of its plan.
+        need: u64,
+        /// The adapter's name.
+        adapter: String,
+        /// The bytes that there are, and who says so.
+        have: String,
+        /// What would fit.
+        hint: String,
     },
     /// The device went away (driver reset, unplugged, host application destroyed it).
     #[error("{adapter}: the device was lost ({message}); start again, with --resume to continue a run")]

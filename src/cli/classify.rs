@@ -6,8 +6,8 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use wgrad::Result;
 use wgrad::gpu::{Gpu, Runner, StepNumbers};
-use wgrad::graph::{DType, Gather, Graph};
-use wgrad::plan::Program;
+use wgrad::graph::{DType, Gather, Graph, Value};
+use wgrad::plan::{Plan, Program};
 
 /// Bytes of pixels that are on the device at once, if a batch is not larger.
 const CHUNK: usize = 32 << 20;
@@ -25,21 +25,20 @@ pub fn logits(
     batch: usize,
     progress: impl Fn(usize),
 ) -> Result<Vec<Vec<f32>>> {
-    let mut graph = Graph::new();
-    let [c, h, w] = network.input;
-    let size = c * h * w;
-    let rows = (CHUNK / (size * batch).max(1)).max(1).saturating_mul(batch).min(count);
-    let pixels = graph.input("images", &[rows, c, h, w], DType::U8)?;
-    let labels = graph.input("labels", &[rows], DType::U32)?;
-    let order = graph.input("order", &[rows], DType::U32)?;
-    let gather = Gather::plain(batch, &network.mean, &network.std);
-    let (x, _) = graph.scoped("batch", |graph| graph.gather(pixels, labels, order, gather))?;
-    let result = network.model.forward(&mut graph, x)?;
-
+    let size: usize = network.input.iter().product();
+    let (program, [pixels, labels, order]) = program(network, count, batch)?;
+    let (graph, result) = (&program.graph, program.outputs[0]);
+    let rows = graph.shape(labels)[0];
+    gpu.check_room("a forward pass", Plan::new(&program, gpu.target())?.bytes(), |have| {
+        let bytes =
+            |batch: usize| Some(Plan::new(&self::program(network, count, batch).ok()?.0, gpu.target()).ok()?.bytes());
+        let halves = std::iter::successors(Some(batch / 2), |half| Some(half / 2)).take_while(|half| *half > 0);
+        let fitting = halves.filter_map(|half| Some((half, bytes(half)?))).find(|(_, need)| *need <= have);
+        fitting.map_or("no smaller batch fits either".into(), |(half, need)| format!("batches of {half} need {need}"))
+    })?;
     let parameters: Vec<_> = graph.state().map(|(name, value, _)| (name.to_string(), value)).collect();
     let shapes: Vec<_> = parameters.iter().map(|(name, value)| (name.clone(), graph.shape(*value).to_vec())).collect();
     let numbers = network.tensors.take_exact(&shapes, |name| name.starts_with("optimizer."))?;
-    let program = Program::new("prediction", graph, &[result]);
     let mut runner = pollster::block_on(Runner::new(gpu, &program))?;
     for ((_, value), numbers) in parameters.iter().zip(&numbers) {
         runner.feed(*value, bytemuck::cast_slice(numbers))?;
@@ -72,6 +71,22 @@ pub fn logits(
         }
         Ok(all)
     })
+}
+
+/// A forward pass of a batch of so many images, some of which are on the device at once; with the inputs images, labels
+/// and order.
+fn program(network: &Trained, count: usize, batch: usize) -> Result<(Program, [Value; 3])> {
+    let mut graph = Graph::new();
+    let [c, h, w] = network.input;
+    let size = c * h * w;
+    let rows = (CHUNK / (size * batch).max(1)).max(1).saturating_mul(batch).min(count);
+    let pixels = graph.input("images", &[rows, c, h, w], DType::U8)?;
+    let labels = graph.input("labels", &[rows], DType::U32)?;
+    let order = graph.input("order", &[rows], DType::U32)?;
+    let gather = Gather::plain(batch, &network.mean, &network.std);
+    let (x, _) = graph.scoped("batch", |graph| graph.gather(pixels, labels, order, gather))?;
+    let result = network.model.forward(&mut graph, x)?;
+    Ok((Program::new("prediction", graph, &[result]), [pixels, labels, order]))
 }
 
 /// Probabilities of classes.

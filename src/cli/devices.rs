@@ -60,6 +60,12 @@ fn block(index: usize, adapter: &AdapterSummary) -> String {
         limits.max_storage_buffers_per_shader_stage,
     );
     line("memory", buffers);
+    line(
+        "room",
+        adapter
+            .room
+            .map_or("unknown; runs end where an allocation fails".into(), |room| format!("{room} for all buffers")),
+    );
     let subgroups = match (info.subgroup_min_size, info.subgroup_max_size) {
         (low, high) if low == high => format!("{low}"),
         (low, high) => format!("{low} to {high}"),
@@ -90,6 +96,7 @@ fn as_json(index: usize, adapter: &AdapterSummary) -> serde_json::Value {
         "driver_info": info.driver_info,
         "chosen": adapter.chosen,
         "reason": adapter.reason,
+        "memory_bytes": adapter.room.map(|room| room.bytes),
         "features": features(adapter),
         "limits": {
             "max_binding_bytes": limits.max_storage_buffer_binding_size,

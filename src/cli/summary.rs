@@ -58,8 +58,8 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
         out::print(&plan.train)?;
         out::print(format_args!(
             "peak memory of a run: {} bytes, {} of them to evaluate and to read back",
-            peak(&plan),
-            peak(&plan) - plan.train.bytes()
+            plan.bytes(),
+            plan.bytes() - plan.train.bytes()
         ))?;
     }
     Ok(0)
@@ -82,11 +82,6 @@ fn training_plan(
     };
     let settings = Settings { batch_size: batch, recompute, ..Settings::default() };
     Ok((RunPlan::new(model, &dataset, &settings, &target)?, name))
-}
-
-/// Bytes of all buffers of a run.
-fn peak(plan: &RunPlan) -> u64 {
-    plan.buffers.values().sum()
 }
 
 fn as_json(summary: &Summary, plan: Option<&(RunPlan, String)>) -> Value {
@@ -123,7 +118,8 @@ fn plan_json(run: &RunPlan, target: &str) -> Value {
         "dispatches": plan.dispatches.iter().map(dispatch).collect::<Vec<_>>(),
         "flops": plan.flops(),
         "buffers": buffers.collect::<serde_json::Map<_, _>>(),
-        "peak_bytes": peak(run),
+        "peak_bytes": run.bytes(),
+        "activation_bytes": plan.activations(),
         "activation_lower_bound": plan.lower_bound,
     })
 }

@@ -1,6 +1,6 @@
 //! Finding adapters and choosing one.
 
-use super::class;
+use super::{Room, class, room};
 use crate::plan::Class;
 use crate::{Error, Result};
 
@@ -13,6 +13,8 @@ pub struct AdapterSummary {
     pub class: Class,
     /// Its limits.
     pub limits: wgpu::Limits,
+    /// How much all buffers together may take, if it is known.
+    pub room: Option<Room>,
     /// Its features.
     pub features: wgpu::Features,
     /// Whether it would be used.
@@ -156,6 +158,7 @@ pub async fn list_async(wanted: Option<&str>) -> Vec<AdapterSummary> {
         class: class(&adapter.get_info()),
         info: adapter.get_info(),
         limits: adapter.limits(),
+        room: Room::of(class(&adapter.get_info()), room::from_environment().unwrap_or(None), 0),
         features: adapter.features(),
         chosen: chosen == Some(index),
         reason: reason(index),

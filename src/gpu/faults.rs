@@ -3,6 +3,9 @@
 use crate::{Error, Result};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// What helps where nothing is known of the run.
+const HINT: &str = "use a smaller --batch-size, or train with --recompute";
+
 /// Keeps the first error that a device reported.
 pub(super) struct Faults {
     adapter: String,
@@ -45,7 +48,7 @@ impl Faults {
         let adapter = self.adapter.clone();
         match &*self.first.lock().unwrap_or_else(PoisonError::into_inner) {
             None => Ok(()),
-            Some(Fault::OutOfMemory) => Err(Error::OutOfMemory { adapter, what: "running".into() }),
+            Some(Fault::OutOfMemory) => Err(Error::OutOfMemory { adapter, what: "running".into(), hint: HINT.into() }),
             Some(Fault::Lost(message)) => Err(Error::DeviceLost { adapter, message: message.clone() }),
             Some(Fault::Other(message)) => Err(Error::Device { adapter, message: message.clone() }),
         }
@@ -65,7 +68,7 @@ impl From<wgpu::Error> for Fault {
 pub(super) fn translate(adapter: &str, what: &str, error: wgpu::Error) -> Error {
     let adapter = adapter.to_string();
     match error {
-        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { adapter, what: what.into() },
+        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { adapter, what: what.into(), hint: HINT.into() },
         other => Error::Device { adapter, message: format!("{what}: {other}") },
     }
 }

@@ -63,6 +63,7 @@ pub struct Memory {
 impl Memory {
     /// Allocates what `sizes` asks for; see [`crate::plan::shared_buffers`].
     pub async fn new(gpu: &Gpu, sizes: &BTreeMap<Role, u64>) -> Result<Self> {
+        gpu.check_room("this plan", sizes.values().sum(), |_| "use a smaller --batch-size".into())?;
         let mut buffers = BTreeMap::new();
         for (role, &size) in sizes {
             let usage = match role {

@@ -11,6 +11,7 @@ mod faults;
 mod memory;
 mod pipelines;
 mod profile;
+mod room;
 mod run;
 mod staging;
 
@@ -18,6 +19,7 @@ pub use adapters::{AdapterSummary, list, list_async};
 pub use executable::Executable;
 pub use memory::{Buffer, Memory};
 pub use profile::Timing;
+pub use room::Room;
 pub use run::{Runner, StepNumbers};
 pub(crate) use run::{decode, encode};
 pub use staging::Staging;
@@ -54,6 +56,8 @@ struct Inner {
     target: Target,
     faults: Arc<Faults>,
     tracker: Arc<Tracker>,
+    /// What `WGRAD_MEMORY` allows.
+    memory: Option<u64>,
     pipelines: Pipelines,
 }
 
@@ -72,6 +76,7 @@ impl Gpu {
 
     /// [`Gpu::open`] for programs that may not block.
     pub async fn request(options: &GpuOptions) -> Result<Self> {
+        let memory = room::from_environment()?;
         let wanted = options.adapter.clone().or_else(|| environment("WGRAD_ADAPTER"));
         let adapter = adapters::choose(wanted.as_deref()).await?;
         let info = adapter.get_info();
@@ -88,20 +93,29 @@ impl Gpu {
             .map_err(|error| Error::Device { adapter: info.name.clone(), message: error.to_string() })?;
         let checked = options.checked || environment("WGRAD_CHECKED").is_some_and(|value| value != "0");
         let faults = Faults::watch(&device, &info.name);
-        Ok(Self::with_faults(device, queue, faults, checked))
+        Ok(Self::with_faults(device, queue, faults, checked, memory))
     }
 
     /// Takes a host application's device. Its limits and features are used as they are, its error handlers are left alone.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let faults = Faults::unwatched(&device.adapter_info().name);
-        Self::with_faults(device, queue, faults, false)
+        let memory = room::from_environment().unwrap_or(None);
+        Self::with_faults(device, queue, faults, false, memory)
     }
 
-    fn with_faults(device: wgpu::Device, queue: wgpu::Queue, faults: Arc<Faults>, checked: bool) -> Self {
+    fn with_faults(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        faults: Arc<Faults>,
+        checked: bool,
+        memory: Option<u64>,
+    ) -> Self {
         let info = device.adapter_info();
         let target = target(&info, &device.limits(), device.features());
         let pipelines = Pipelines::new(&device, checked);
-        Self { inner: Arc::new(Inner { device, queue, info, target, faults, tracker: Arc::default(), pipelines }) }
+        Self {
+            inner: Arc::new(Inner { device, queue, info, target, faults, tracker: Arc::default(), memory, pipelines }),
+        }
     }
 
     /// The wgpu device.

@@ -110,10 +110,18 @@ pub struct Plan {
 impl Plan {
     /// Fuses, lowers and places `program` for `target`.
     pub fn new(program: &Program, target: &Target) -> Result<Self> {
-        let mut program = fuse(program)?;
-        if program.recompute {
-            program = recompute(&program)?;
+        let program = fuse(program)?;
+        let kept = Self::of(program.clone(), target)?;
+        if !program.recompute {
+            return Ok(kept);
         }
+        // The pass knows tensors but not the scratch memory of kernels: what counts is the plan.
+        let again = Self::of(recompute(&program)?, target)?;
+        Ok(if again.activations() < kept.activations() { again } else { kept })
+    }
+
+    /// Lowers and places a fused program.
+    fn of(mut program: Program, target: &Target) -> Result<Self> {
         masks::mark_last(&mut program);
         let layout = ParameterLayout::new(&program.graph, &program.groups, target)?;
         let mut ctx = Lowering::new(&program.graph, target);
@@ -173,6 +181,12 @@ impl Plan {
     /// Bytes of all its buffers.
     pub fn bytes(&self) -> u64 {
         self.buffers.values().sum()
+    }
+
+    /// Bytes of the buffers that hold what lives within a step; at least [`Plan::lower_bound`].
+    pub fn activations(&self) -> u64 {
+        let pieces = self.buffers.iter().filter(|(role, _)| matches!(role, Role::Activations(_)));
+        pieces.map(|(_, bytes)| bytes).sum()
     }
 
     /// Floating-point operations of one step.

@@ -81,18 +81,18 @@ impl<'a> Placement<'a> {
         buffers: &mut BTreeMap<Role, u64>,
     ) -> Result<u64> {
         let lives = self.lives(launches, temporaries);
-        let lower_bound = lower_bound(&lives, launches.len());
+        let alive = alive(&lives, launches.len());
         if let Some(life) = lives.iter().find(|life| life.bytes > target.max_buffer) {
             let (what, hint) = (self.describe(life, launches), "use a smaller --batch-size".into());
             return Err(Error::Limit { what, need: life.bytes, have: target.max_buffer, hint });
         }
-        for (life, (piece, offset)) in lives.iter().zip(pack(&lives, lower_bound, target.max_buffer)) {
+        for (life, (piece, offset)) in lives.iter().zip(pack(&lives, &alive, target.max_buffer)) {
             let role = Role::Activations(piece);
             let end = buffers.entry(role.clone()).or_insert(0);
             *end = (*end).max(offset + life.bytes);
             self.placed.insert(life.operand, Region { role, offset, size: life.bytes });
         }
-        Ok(lower_bound)
+        Ok(alive.into_iter().max().unwrap_or(0))
     }
 
     fn lives(&self, launches: &[Launch], temporaries: &[u64]) -> Vec<Life> {
@@ -224,49 +224,80 @@ impl<'a> Placement<'a> {
     }
 }
 
-fn lower_bound(lives: &[Life], launches: usize) -> u64 {
+/// The bytes that are alive at each launch.
+fn alive(lives: &[Life], launches: usize) -> Vec<u64> {
     let mut change = vec![0_i64; launches + 2];
     for life in lives {
         change[life.first] += life.bytes as i64;
         change[life.last + 1] -= life.bytes as i64;
     }
     let mut alive = 0;
-    change
-        .into_iter()
-        .map(|bytes| {
-            alive += bytes;
-            alive
-        })
-        .max()
-        .unwrap_or(0) as u64
+    let sum = |bytes| {
+        alive += bytes;
+        alive as u64
+    };
+    change.into_iter().map(sum).collect()
 }
 
-/// Rounds of improvement that placement gets.
-const ROUNDS: usize = 64;
+/// Rounds of improvement that each order gets.
+const ROUNDS: usize = 24;
 
-/// A buffer and an offset for each life. Tensors are placed largest first; then, as long as that helps, whatever stands
-/// out at the top is placed before all others.
-fn pack(lives: &[Life], lower_bound: u64, max_buffer: u64) -> Vec<(usize, u64)> {
-    let mut order: Vec<usize> = (0..lives.len()).collect();
-    order.sort_by_key(|&index| (std::cmp::Reverse(lives[index].bytes), lives[index].first, lives[index].last));
+/// A buffer and an offset for each life. Tensors are placed one after the other, in several orders: largest first; those
+/// first that are alive while most is; longest first. As long as that helps, whatever stands out at the top is placed
+/// before all others.
+fn pack(lives: &[Life], alive: &[u64], max_buffer: u64) -> Vec<(usize, u64)> {
+    let lower_bound = alive.iter().copied().max().unwrap_or(0);
+    let pressure: Vec<u64> = lives
+        .iter()
+        .map(|life| alive[life.first..=life.last.min(alive.len() - 1)].iter().copied().max().unwrap_or(0))
+        .collect();
+    let span = |index: usize| lives[index].last - lives[index].first;
+    let sizes: Vec<usize> = sorted(lives, |index| (lives[index].bytes, 0));
+    let orders = [
+        sizes,
+        sorted(lives, |index| (pressure[index], lives[index].bytes)),
+        sorted(lives, |index| (pressure[index], span(index) as u64)),
+        sorted(lives, |index| (span(index) as u64, lives[index].bytes)),
+    ];
+    // Large plans take long to pack; what is so near is good enough.
+    let near = lower_bound + lower_bound / 200;
     let mut best = (u64::MAX, vec![]);
-    for _ in 0..ROUNDS {
-        let places = pack_in_order(lives, &order, max_buffer);
-        let end = |&index: &usize| places[index].0 as u64 * max_buffer + places[index].1 + lives[index].bytes;
-        let Some(top) = order.iter().position(|index| end(index) == order.iter().map(end).max().unwrap_or(0)) else {
-            break;
-        };
-        let total = end(&order[top]);
-        if total < best.0 {
-            best = (total, places);
+    for mut order in orders {
+        for _ in 0..ROUNDS {
+            let places = pack_in_order(lives, &order, max_buffer);
+            let total = total(lives, &places);
+            let end = |&index: &usize| (places[index].0, places[index].1 + lives[index].bytes);
+            let highest = order.iter().map(end).max();
+            let top = order.iter().position(|index| Some(end(index)) == highest);
+            if total < best.0 {
+                best = (total, places);
+            }
+            let Some(top) = top.filter(|_| total > near) else { break };
+            let moved = order.remove(top);
+            order.insert(0, moved);
         }
-        if total <= lower_bound {
+        if best.0 <= near {
             break;
         }
-        let moved = order.remove(top);
-        order.insert(0, moved);
     }
     best.1
+}
+
+/// All lives, the largest key first.
+fn sorted(lives: &[Life], key: impl Fn(usize) -> (u64, u64)) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..lives.len()).collect();
+    order.sort_by_key(|&index| (std::cmp::Reverse(key(index)), lives[index].first, lives[index].last));
+    order
+}
+
+/// Bytes of all buffers.
+fn total(lives: &[Life], places: &[(usize, u64)]) -> u64 {
+    let mut ends: Vec<u64> = vec![];
+    for (life, &(piece, offset)) in lives.iter().zip(places) {
+        ends.resize(ends.len().max(piece + 1), 0);
+        ends[piece] = ends[piece].max(offset + life.bytes);
+    }
+    ends.iter().sum()
 }
 
 fn pack_in_order(lives: &[Life], order: &[usize], max_buffer: u64) -> Vec<(usize, u64)> {

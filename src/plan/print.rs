@@ -55,6 +55,9 @@ impl fmt::Display for Plan {
         for (role, bytes) in &self.buffers {
             writeln!(f, "{bytes:12} B  {role}")?;
         }
-        write!(f, "{:12} B  in all (activations cannot do with less than {})", self.bytes(), self.lower_bound)
+        let (activations, bound) = (self.activations(), self.lower_bound);
+        let above = 100.0 * (activations as f64 / bound.max(1) as f64 - 1.0);
+        writeln!(f, "{:12} B  in all", self.bytes())?;
+        write!(f, "activations take {activations} B, {above:.1} % above the {bound} B that are alive at once")
     }
 }

@@ -19,6 +19,7 @@ mod order;
 #[cfg(feature = "reports")]
 mod plots;
 mod report;
+mod room;
 mod schedule;
 mod session;
 mod settings;

@@ -2,6 +2,7 @@
 
 use super::checkpoint::{self, AVERAGE, STATE};
 use super::objective::{CLASS_WEIGHTS, training_loss};
+use super::room::suggestions;
 use super::window::{Window, room};
 use super::{Settings, initial_state};
 use crate::data::{Dataset, Images, Part};
@@ -164,16 +165,27 @@ impl RunPlan {
         buffers.insert(Role::Staging("download".into()), download.clamp(256, 4 << 20));
         Ok(Self { train, eval, buffers, logits })
     }
+
+    /// Bytes of all buffers: the most that the run takes at any time.
+    pub fn bytes(&self) -> u64 {
+        self.buffers.values().sum()
+    }
 }
 
 impl Session {
     /// Plans the run and allocates what it needs; `dataset` must fit the model.
     pub async fn new(gpu: &Gpu, model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Self> {
-        let RunPlan { train, eval, buffers, logits } = RunPlan::new(model, dataset, settings, gpu.target())?;
+        let plan = RunPlan::new(model, dataset, settings, gpu.target())?;
+        let smaller = |have| suggestions(model, dataset, settings, gpu.target(), have);
+        gpu.check_room("this run", plan.bytes(), |have| smaller(Some(have)))?;
+        let RunPlan { train, eval, buffers, logits } = plan;
         let is_staging = |role: &Role| matches!(role, Role::Staging(_));
         let (staging, resident): (BTreeMap<Role, u64>, BTreeMap<Role, u64>) =
             buffers.clone().into_iter().partition(|(role, _)| is_staging(role));
-        let memory = Memory::new(gpu, &resident).await?;
+        let memory = Memory::new(gpu, &resident).await.map_err(|error| match error {
+            Error::OutOfMemory { adapter, what, .. } => Error::OutOfMemory { adapter, what, hint: smaller(None) },
+            error => error,
+        })?;
         let mut rings = VecDeque::new();
         for (role, size) in &staging {
             rings.push_back(Staging::new(gpu, &role.to_string(), *size).await?);

@@ -7,6 +7,7 @@ mod datasets;
 mod faults;
 mod files;
 mod foreign;
+mod memory;
 mod program;
 mod resume;
 mod trained;
