@@ -29,6 +29,9 @@ struct Step {
   lr: f32,
   step_size: f32,
   root_correction: f32,
+  fresh: u32,
+  share: f32,
+  average: f32,
   lambda: f32,
 }
 

@@ -11,6 +11,8 @@ struct Dims {
   c: u32,
   plane: u32, // vectors of a plane
   count: u32, // vectors in all
+  per_plane: f32, // 1 / plane
+  per_c: f32, // 1 / c
   share: f32,
 }
 
@@ -22,13 +24,25 @@ struct Dims {
 @group(0) @binding(5) var<storage, read> dbias: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dx: array<T>;
 
+// The channel of vector i: i / plane % c. Reciprocals, mended by one, because drivers divide lane by lane.
+fn channel_of(i: u32) -> u32 {
+  let plane = divided(i, dims.plane, dims.per_plane);
+  return plane - divided(plane, dims.c, dims.per_c) * dims.c;
+}
+
+fn divided(i: u32, by: u32, reciprocal: f32) -> u32 {
+  let q = u32(f32(i) * reciprocal);
+  let rest = i32(i) - i32(q * by);
+  return u32(i32(q) + select(0, 1, rest >= i32(by)) - select(0, 1, rest < 0));
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let i = id.x + id.y * groups.x * 64u;
   if i >= dims.count {
     return;
   }
-  let c = i / dims.plane % dims.c;
+  let c = channel_of(i);
   let k = coefficients[c];
   let mean = dims.share * dbias[c];
   let slope = dims.share * dweight[c] * k.y;

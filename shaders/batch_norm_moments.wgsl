@@ -35,19 +35,34 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   }
   let piece = index % dims.pieces;
   let channel = index / dims.pieces;
+  // Positions are counted on, because drivers divide lane by lane.
+  let samples_on = dims.pieces / dims.plane;
+  let vectors_on = dims.pieces % dims.plane;
+  let first_sample = piece / dims.plane;
+  let first_vector = piece % dims.plane;
   let vectors = (dims.length - 1u - piece) / dims.pieces + 1u;
   var sum = T(0.0);
+  var sample = first_sample;
+  var vector = first_vector;
   for (var i = piece; i < dims.length; i += dims.pieces) {
-    sum += x[(i / dims.plane * dims.c + channel) * dims.plane + i % dims.plane];
+    sum += x[(sample * dims.c + channel) * dims.plane + vector];
+    let wrap = vector + vectors_on >= dims.plane;
+    vector = vector + vectors_on - select(0u, dims.plane, wrap);
+    sample = sample + samples_on + select(0u, 1u, wrap);
   }
   let count = f32(vectors) * WIDTH;
   let mean = total(sum) / count;
   var squares = T(0.0);
   var rest = T(0.0);
+  sample = first_sample;
+  vector = first_vector;
   for (var i = piece; i < dims.length; i += dims.pieces) {
-    let d = x[(i / dims.plane * dims.c + channel) * dims.plane + i % dims.plane] - T(mean);
+    let d = x[(sample * dims.c + channel) * dims.plane + vector] - T(mean);
     squares += d * d;
     rest += d;
+    let wrap = vector + vectors_on >= dims.plane;
+    vector = vector + vectors_on - select(0u, dims.plane, wrap);
+    sample = sample + samples_on + select(0u, 1u, wrap);
   }
   let drift = total(rest);
   let at = channel * dims.total + dims.first + piece;

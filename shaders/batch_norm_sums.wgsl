@@ -34,14 +34,24 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   }
   let piece = index % dims.pieces;
   let channel = index / dims.pieces;
+  // Positions are counted on, because drivers divide lane by lane.
+  let samples_on = dims.pieces / dims.plane;
+  let vectors_on = dims.pieces % dims.plane;
+  let first_sample = piece / dims.plane;
+  let first_vector = piece % dims.plane;
   let k = coefficients[channel];
   var products = T(0.0);
   var sum = T(0.0);
+  var sample = first_sample;
+  var vector = first_vector;
   for (var i = piece; i < dims.length; i += dims.pieces) {
-    let at = (i / dims.plane * dims.c + channel) * dims.plane + i % dims.plane;
+    let at = (sample * dims.c + channel) * dims.plane + vector;
     let grad = dy[at];
     products += grad * (x[at] - T(k.x));
     sum += grad;
+    let wrap = vector + vectors_on >= dims.plane;
+    vector = vector + vectors_on - select(0u, dims.plane, wrap);
+    sample = sample + samples_on + select(0u, 1u, wrap);
   }
   let at = (dims.first + piece) * dims.c + channel;
   dweight[at] = total(products) * k.y;

@@ -17,6 +17,8 @@ enable subgroups;
 const LANES: u32 = 8u;
 const TAP_ROWS: i32 = 3;
 const TAP_COLS: i32 = 3;
+const TAP_BLOCKS: i32 = 1; // R / TAP_ROWS; a constant, because drivers divide lane by lane
+const CHANNELS: i32 = 1; // input channels of a step; more than one only where there is a single tap
 const STRIDE_H: i32 = 1;
 const STRIDE_W: i32 = 1;
 const DILATION_H: i32 = 1;
@@ -28,9 +30,10 @@ const SPAN_H: i32 = 4; // (ROWS - 1) * STRIDE_H + (TAP_ROWS - 1) * DILATION_H + 
 const OFFSET: i32 = 0; // pixels before the window, so that it begins with a whole vector
 const VECTORS: i32 = 6; // OFFSET + 3 * STRIDE_W + (TAP_COLS - 1) * DILATION_W + 1, in vectors of x, rounded up
 const WIDTH: i32 = 6; // VECTORS * IN
-const WINDOW: i32 = 24; // SPAN_H * WIDTH
+const PLANE: i32 = 24; // SPAN_H * WIDTH
+const WINDOW: i32 = 24; // CHANNELS * PLANE
 const TILE: i32 = 16; // ROWS * KT
-const TAP_VECTORS: i32 = 18; // vectors of weights per step: TAP_ROWS * TAP_COLS * KT / 4, rounded up
+const TAP_VECTORS: i32 = 18; // vectors of weights per step: CHANNELS * TAP_ROWS * TAP_COLS * KT / 4, rounded up
 const LOADS: i32 = 3; // vectors per lane: TAP_VECTORS / LANES, rounded up
 const MASK: bool = false;
 const HALO_ROWS: i32 = 0; // SPAN_H where the result is as wide as x, in whole vectors: lanes share pixels
@@ -50,7 +53,6 @@ struct Dims {
   tiles: i32, // of KT channels, per group
   oh: i32,
   ow: i32,
-  tap_blocks: i32, // R / TAP_ROWS
   padding_h: i32,
   padding_w: i32,
   yh: i32,
@@ -98,7 +100,7 @@ fn main(
   let first = (n * dims.groups + group) * dims.group_channels * dims.h * dims.w;
   let ih0 = oh0 * STRIDE_H - dims.padding_h;
   let iw0 = ow0 * STRIDE_W - dims.padding_w - OFFSET;
-  let steps = dims.group_channels * dims.tap_blocks;
+  let steps = dims.group_channels / CHANNELS * TAP_BLOCKS;
   let step_out = select(4, -4, lane == 0u);
   let beyond = (lane == 0u && ow0 > 0) || (lane == LANES - 1u && ow0 + 4 < dims.w);
 
@@ -108,8 +110,8 @@ fn main(
     acc[i] = vec4<f32>(0.0);
   }
   for (var step = 0; step < steps; step += 1) {
-    let plane = first + step / dims.tap_blocks * dims.h * dims.w;
-    let ih = ih0 + step % dims.tap_blocks * (TAP_ROWS * DILATION_H);
+    let block = first + step / TAP_BLOCKS * CHANNELS * dims.h * dims.w;
+    let ih = ih0 + step % TAP_BLOCKS * (TAP_ROWS * DILATION_H);
     let taps = (tile * steps + step) * TAP_VECTORS;
     var weights: array<vec4<f32>, LOADS>;
     // unroll
@@ -118,61 +120,68 @@ fn main(
     }
     var pixels: array<f32, WINDOW>;
     // unroll
-    for (var i = 0; i < HALO_ROWS; i += 1) {
-      let row = ih + i;
-      let inside = row >= 0 && row < dims.h;
-      let at = plane + row * dims.w + ow0;
-      let own = select(vec4<f32>(0.0), four(x[select(0, at, inside) / IN]), inside);
-      var outer = vec4<f32>(0.0);
-      if EDGES {
-        // The first lane has no neighbour to ask, nor has the last.
-        if inside && beyond {
-          outer = four(x[(at + step_out) / IN]);
+    for (var c = 0; c < CHANNELS; c += 1) {
+      let plane = block + c * dims.h * dims.w;
+      // unroll
+      for (var i = 0; i < HALO_ROWS; i += 1) {
+        let row = ih + i;
+        let inside = row >= 0 && row < dims.h;
+        let at = plane + row * dims.w + ow0;
+        let own = select(vec4<f32>(0.0), four(x[select(0, at, inside) / IN]), inside);
+        var outer = vec4<f32>(0.0);
+        if EDGES {
+          // The first lane has no neighbour to ask, nor has the last.
+          if inside && beyond {
+            outer = four(x[(at + step_out) / IN]);
+          }
+        }
+        // unroll
+        for (var j = 0; j < PAD; j += 1) {
+          let left = select(subgroupShuffleUp(own[4 - PAD + j], 1u), outer[4 - PAD + j], lane == 0u);
+          pixels[c * PLANE + i * WIDTH + j] = select(0.0, left, ow0 > 0);
+          let right = select(subgroupShuffleDown(own[j], 1u), outer[j], lane == LANES - 1u);
+          pixels[c * PLANE + i * WIDTH + 4 + PAD + j] = select(0.0, right, ow0 + 4 < dims.w);
+        }
+        // unroll
+        for (var j = 0; j < 4; j += 1) {
+          pixels[c * PLANE + i * WIDTH + PAD + j] = own[j];
         }
       }
       // unroll
-      for (var j = 0; j < PAD; j += 1) {
-        let left = select(subgroupShuffleUp(own[4 - PAD + j], 1u), outer[4 - PAD + j], lane == 0u);
-        pixels[i * WIDTH + j] = select(0.0, left, ow0 > 0);
-        let right = select(subgroupShuffleDown(own[j], 1u), outer[j], lane == LANES - 1u);
-        pixels[i * WIDTH + 4 + PAD + j] = select(0.0, right, ow0 + 4 < dims.w);
-      }
-      // unroll
-      for (var j = 0; j < 4; j += 1) {
-        pixels[i * WIDTH + PAD + j] = own[j];
+      for (var i = 0; i < SPAN_H; i += 1) {
+        let row = ih + i;
+        let row_inside = row >= 0 && row < dims.h;
+        // unroll
+        for (var j = 0; j < VECTORS; j += 1) {
+          let inside = row_inside && iw0 + j * IN >= 0 && iw0 + j * IN < dims.w;
+          let read = x[select(0, plane + row * dims.w + iw0 + j * IN, inside) / IN];
+          // unroll
+          for (var e = 0; e < IN; e += 1) {
+            pixels[c * PLANE + i * WIDTH + j * IN + e] = select(0.0, part(read, e), inside);
+          }
+        }
       }
     }
     // unroll
-    for (var i = 0; i < SPAN_H; i += 1) {
-      let row = ih + i;
-      let row_inside = row >= 0 && row < dims.h;
+    for (var c = 0; c < CHANNELS; c += 1) {
       // unroll
-      for (var j = 0; j < VECTORS; j += 1) {
-        let inside = row_inside && iw0 + j * IN >= 0 && iw0 + j * IN < dims.w;
-        let read = x[select(0, plane + row * dims.w + iw0 + j * IN, inside) / IN];
+      for (var r = 0; r < TAP_ROWS; r += 1) {
         // unroll
-        for (var e = 0; e < IN; e += 1) {
-          pixels[i * WIDTH + j * IN + e] = select(0.0, part(read, e), inside);
-        }
-      }
-    }
-    // unroll
-    for (var r = 0; r < TAP_ROWS; r += 1) {
-      // unroll
-      for (var s = 0; s < TAP_COLS; s += 1) {
-        var four: array<vec4<f32>, ROWS>;
-        // unroll
-        for (var i = 0; i < ROWS; i += 1) {
-          let corner = (i * STRIDE_H + r * DILATION_H) * WIDTH + OFFSET + s * DILATION_W;
-          four[i] = vec4<f32>(pixels[corner], pixels[corner + STRIDE_W], pixels[corner + 2 * STRIDE_W], pixels[corner + 3 * STRIDE_W]);
-        }
-        // unroll
-        for (var k = 0; k < KT; k += 1) {
-          let at = (r * TAP_COLS + s) * KT + k;
-          let weight = subgroupShuffle(weights[at / 4 / i32(LANES)][at % 4], u32(at / 4) % LANES);
+        for (var s = 0; s < TAP_COLS; s += 1) {
+          var four: array<vec4<f32>, ROWS>;
           // unroll
           for (var i = 0; i < ROWS; i += 1) {
-            acc[i * KT + k] += weight * four[i];
+            let corner = c * PLANE + (i * STRIDE_H + r * DILATION_H) * WIDTH + OFFSET + s * DILATION_W;
+            four[i] = vec4<f32>(pixels[corner], pixels[corner + STRIDE_W], pixels[corner + 2 * STRIDE_W], pixels[corner + 3 * STRIDE_W]);
+          }
+          // unroll
+          for (var k = 0; k < KT; k += 1) {
+            let at = ((c * TAP_ROWS + r) * TAP_COLS + s) * KT + k;
+            let weight = subgroupShuffle(weights[at / 4 / i32(LANES)][at % 4], u32(at / 4) % LANES);
+            // unroll
+            for (var i = 0; i < ROWS; i += 1) {
+              acc[i * KT + k] += weight * four[i];
+            }
           }
         }
       }

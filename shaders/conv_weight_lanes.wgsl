@@ -110,11 +110,11 @@ fn main(
   for (var k = 0; k < KL; k += 1) {
     total[k] = 0.0;
   }
+  // Counted, because drivers divide lane by lane.
+  var n = first_row / dims.oh;
+  var oh = first_row % dims.oh;
+  var ow0 = 0;
   for (var step = 0; step < steps; step += 1) {
-    let line = first_row + step / blocks_w;
-    let ow0 = step % blocks_w * 4;
-    let n = line / dims.oh;
-    let oh = line % dims.oh;
     let image = n * channels * dims.h;
     var pixels: array<f32, LOADS>;
     // unroll
@@ -154,6 +154,12 @@ fn main(
         }
       }
     }
+    let line_done = ow0 + 4 >= dims.ow;
+    ow0 = select(ow0 + 4, 0, line_done);
+    oh += select(0, 1, line_done);
+    let image_done = oh >= dims.oh;
+    oh = select(oh, 0, image_done);
+    n += select(0, 1, image_done);
   }
 
   let base = (dims.first_split + part) * outputs;

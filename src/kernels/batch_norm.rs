@@ -46,6 +46,13 @@ impl Reading {
         self.length() * self.channels
     }
 
+    /// The dimensions of a kernel that takes every vector.
+    fn elementwise(&self) -> [Dim; 5] {
+        let reciprocal = |extent: usize| Dim::F(1.0 / extent as f32);
+        let [c, plane, count] = [self.channels, self.plane, self.count()].map(u);
+        [c, plane, count, reciprocal(self.plane), reciprocal(self.channels)]
+    }
+
     fn kernel(&self, name: &'static str) -> Kernel {
         let kernel = Kernel::new(name);
         if self.width == 1 { kernel } else { kernel.define("T", "vec4<f32>") }
@@ -129,7 +136,7 @@ pub fn forward(ctx: &mut Lowering, node: &Node, norm: &BatchNorm) -> Result<()> 
             if residual.is_some() {
                 kernel = kernel.define("RESIDUAL", true);
             }
-            let dims = [reading.channels, reading.plane, reading.count()].map(u);
+            let dims = reading.elementwise();
             let residual = residual.map_or(Operand::Null, Operand::Value);
             let operands = [Operand::Value(x), coefficients, residual, Operand::Value(y)];
             let launch = ctx.launch(kernel, &dims, &operands, reading.count() as u64)?;
@@ -157,7 +164,7 @@ pub fn backward(ctx: &mut Lowering, node: &Node, back: &BatchNormBackward) -> Re
         ctx.within(rows, &values, |ctx| {
             let shape = ctx.shape(x);
             let reading = Reading::new(&shape);
-            let dims = [u(reading.channels), u(reading.plane), u(reading.count()), Dim::F(share)];
+            let dims = [&reading.elementwise()[..], &[Dim::F(share)]].concat();
             let operands = [Operand::Value(dy), Operand::Value(x), coefficients, dweight, dbias, Operand::Value(dx)];
             let launch = ctx.launch(reading.kernel("batch_norm_backward"), &dims, &operands, reading.count() as u64)?;
             launch.cost(5 * shape.iter().product::<usize>() as u64, format!("{shape:?}"));

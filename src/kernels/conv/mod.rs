@@ -48,6 +48,8 @@ struct Tile {
     kt: usize,
     /// Filter rows of an iteration.
     tap_rows: usize,
+    /// Its input channels: several where there is a single tap, and `conv_lanes` runs.
+    channels: usize,
     /// The most neighbours that are read or written at once.
     width: usize,
 }
@@ -65,7 +67,8 @@ impl Tile {
             // Tiles of even size, so that none is mostly empty.
             Some(_) => {
                 let most = (BODY / (rows * s)).clamp(1, if light { 8 } else { 16 });
-                outputs.div_ceil(outputs.div_ceil(most))
+                let even = outputs.div_ceil(outputs.div_ceil(most));
+                if r * s == 1 { even.next_multiple_of(4).min(outputs) } else { even }
             }
             None if outputs <= 4 => 4,
             None => 8,
@@ -76,7 +79,13 @@ impl Tile {
         };
         let (lanes, tap_rows) = (lanes.map(|lanes| lanes as usize), if whole { r } else { 1 });
         let width = if light && direct.halo().is_none() { 2 } else { 4 };
-        Self { lanes, rows, cols, kt, tap_rows, width }
+        let body = if light { BODY / 2 } else { BODY };
+        let fits = |channels: &usize| direct.inputs.is_multiple_of(*channels) && channels * rows * kt <= body;
+        let channels = match lanes {
+            Some(_) if r * s == 1 && kt.is_multiple_of(4) => [8, 4, 2].into_iter().find(fits).unwrap_or(1),
+            _ => 1,
+        };
+        Self { lanes, rows, cols, kt, tap_rows, channels, width }
     }
 
     /// Weights of an iteration, filled up to whole vectors.
@@ -246,7 +255,6 @@ impl Direct {
             i(tiles),
             i(self.output[0]),
             i(self.output[1]),
-            i(blocks),
             Dim::I(self.padding[0] as i32),
             Dim::I(self.padding[1] as i32),
             i(self.out_shape[0]),
@@ -257,8 +265,10 @@ impl Direct {
             i(self.out_offset[1]),
             Dim::U(per_tile.unwrap_or(total) as u32),
         ];
-        if tile.lanes.is_some() {
-            dims.extend(runtime_epilogue(&node.epilogue, bias.is_some()));
+        match tile.lanes {
+            Some(_) => dims.extend(runtime_epilogue(&node.epilogue, bias.is_some())),
+            // Behind the extents of the result; `conv_lanes` has it as a constant.
+            None => dims.insert(9, i(blocks)),
         }
         let in_place = ctx.is_shared(node.outputs[0]);
         let operands = [
@@ -289,7 +299,7 @@ impl Direct {
         let span_w = span(COLS, self.stride[1], taps_w, self.dilation[1]);
         let (kernel, own) = match tile.lanes {
             Some(lanes) => {
-                let vectors = tile.padded(taps_w) / 4;
+                let vectors = tile.channels * tile.padded(taps_w) / 4;
                 let read = self.read_width(tile);
                 let halo = self.halo();
                 let (offset, width, vectors_of_row) = match halo {
@@ -307,7 +317,10 @@ impl Direct {
                     ("OFFSET", offset),
                     ("VECTORS", vectors_of_row),
                     ("WIDTH", width),
-                    ("WINDOW", span_h * width),
+                    ("CHANNELS", tile.channels),
+                    ("TAP_BLOCKS", if self.taps[0] == 0 { 1 } else { self.taps[0] / taps_h }),
+                    ("PLANE", span_h * width),
+                    ("WINDOW", tile.channels * span_h * width),
                 ];
                 let kernel =
                     self.with_vectors(Kernel::new("conv_lanes"), tile, mask).define("LANES", format!("{lanes}u"));
