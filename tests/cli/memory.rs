@@ -7,7 +7,7 @@ fn within(dir: &Path, bytes: u64, arguments: &str) -> Done {
     command(dir, arguments).env("WGRAD_MEMORY", bytes.to_string()).output().unwrap().into()
 }
 
-/// The whole memory of a run with the settings of `summary`, and with half its batch and twice as many batches.
+/// The whole memory of a run of `wgrad train`, which plans as `summary` does.
 fn need(dir: &Path, options: &str) -> u64 {
     let plan = wgrad(dir, &format!("summary lenet5 --plan --json {options}")).json();
     plan["plan"]["peak_bytes"].as_u64().unwrap()
@@ -32,7 +32,8 @@ fn a_run_that_does_not_fit_is_refused_with_what_would() {
     within(dir.path(), half - 1, &options).fails_with(1, &[&format!("this run needs {half} bytes")]);
     within(dir.path(), half, &options).ends_with(0);
     within(dir.path(), again, "train --batch-size 512 --recompute --steps 1 --out run2").ends_with(0);
-    within(dir.path(), 1, train).fails_with(1, &["the least that --recompute and a smaller --batch-size"]);
+    within(dir.path(), 1, "train --batch-size 512 --steps 1 --out run3")
+        .fails_with(1, &["the least that --recompute and a smaller --batch-size"]);
 }
 
 #[test]
