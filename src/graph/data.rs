@@ -18,8 +18,8 @@ pub enum Init {
 ///
 /// Row `i` of step `s` is sample `order[first(s) + i]`, each pixel `p` as `(p / 255 - mean[c]) / std[c]`; rows behind
 /// the end of a short batch are zero. With an [`Augment`] other than none, images are changed by it before they are
-/// normalised; with mixup there are two more results, the labels u32 [N] of the images that were mixed in, and the weight
-/// [1] of the images themselves.
+/// normalised; with mixup there are two more results, the labels `u32 [N]` of the images that were mixed in, and the weight
+/// `[1]` of the images themselves.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gather {
     /// `N`.

@@ -167,7 +167,7 @@ impl<'a> Lowering<'a> {
         Ok((0..rows).step_by(count).map(|first| first..rows.min(first + count)).collect())
     }
 
-    /// How many rows of a value fit into a binding, if not all of them do; see [`Target::rows_per_binding`].
+    /// How many rows of a value fit into a binding, if not all of them do.
     pub fn rows_per_binding(&self, value: Value) -> Option<usize> {
         let info = self.graph.info(value);
         let rows = info.shape.first().copied().unwrap_or(1);
