@@ -102,6 +102,12 @@ fn reductions_of_ten_million() {
         Ok((g.sum(x, &[0, 1], false)?, vec![]))
     })
     .unwrap();
+    agrees("layer of many inputs".into(), |g| {
+        let x = g.input("x", &[2, 300_001], DType::F32)?;
+        let (weight, bias) = (g.input("w", &[3, 300_001], DType::F32)?, g.input("bias", &[3], DType::F32)?);
+        Ok((g.linear(x, weight, Some(bias))?, vec![]))
+    })
+    .unwrap();
     agrees("inner product".into(), |g| {
         let a = g.input("a", &[1, SIDE * SIDE], DType::F32)?;
         let b = g.input("b", &[SIDE * SIDE, 1], DType::F32)?;

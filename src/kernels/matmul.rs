@@ -15,6 +15,9 @@ use crate::plan::{Class, Lowering, Operand};
 /// A right matrix of so many bytes gives an adapter work enough without splits of K, which would have to know of parts.
 const UNSPLIT: u64 = 32 << 20;
 
+/// The longest K of one range: a quarter as many iterations, and some drivers end loops after 65,535 of them.
+const LONGEST: usize = 131_072;
+
 /// A product with what is bound to it.
 #[derive(Clone)]
 struct Product {
@@ -62,6 +65,7 @@ pub fn lower(ctx: &mut Lowering, node: &Node, matmul: &MatMul) -> Result<()> {
     let rows_of = [(a, if matmul.transpose_a { K } else { M }), (b, if matmul.transpose_b { N } else { K }), (y, M)];
     let cut = rows_of.into_iter().find_map(|(value, axis)| Some((axis, ctx.rows_per_binding(value)?)));
     match cut {
+        None if extents[K] > LONGEST && !whole.is_plain() => whole.in_parts(ctx, K, LONGEST),
         None => whole.launch(ctx),
         Some((axis, per_part)) => whole.in_parts(ctx, axis, per_part),
     }
@@ -119,7 +123,13 @@ impl Product {
         Ok(())
     }
 
+    /// Whether the result is nothing but the sum, which may then be computed in ranges side by side.
+    fn is_plain(&self) -> bool {
+        self.bias == Operand::Null && self.before == Operand::Null && self.epilogue == Epilogue::default()
+    }
+
     fn launch(self, ctx: &mut Lowering) -> Result<()> {
+        let plain = self.is_plain();
         let Self { extents: [m, n, k], flags, bias, mask, before, large, .. } = self;
         let mut epilogue = self.epilogue;
         let whole_a = (if flags.transpose_a { m } else { k }) % 4 == 0;
@@ -134,10 +144,12 @@ impl Product {
 
         // Where tiles are few and K is long, ranges of K are computed side by side; not with an epilogue, which wants the
         // sum. A range is never so long that an invocation loops more than some drivers allow (65,535 iterations).
-        let plain = self.splits && bias == Operand::Null && epilogue == Epilogue::default();
         let busy = ctx.target.busy() as usize / if lanes.is_some() { 64 } else { 8 };
-        let wanted =
-            if plain { busy.div_ceil(tiles_m * tiles_n).min(k.div_ceil(256)).max(k.div_ceil(131_072)) } else { 1 };
+        let wanted = match (plain, self.splits) {
+            (true, true) => busy.div_ceil(tiles_m * tiles_n).min(k.div_ceil(256)).max(k.div_ceil(LONGEST)),
+            (true, false) => k.div_ceil(LONGEST),
+            _ => 1,
+        };
         let k_per_split = k.div_ceil(wanted.max(1)).next_multiple_of(4);
         let splits = k.div_ceil(k_per_split);
 

@@ -143,8 +143,8 @@ impl<'a> Lowering<'a> {
         result
     }
 
-    /// Ranges of rows in which none of `values`, all with as many rows, takes more than `most` bytes; a single one if none
-    /// does as a whole. Ranges begin where bindings may begin.
+    /// Ranges of rows in which none of `values`, all with as many rows, takes more than `most` bytes, as far as that can be,
+    /// and never more than a binding; a single one if none does as a whole. Ranges begin where bindings may begin.
     pub fn row_ranges(&self, values: &[Value], most: u64) -> Result<Vec<Range<usize>>> {
         let rows = values.iter().map(|&value| self.graph.shape(value)[0]).max().unwrap_or(1);
         let bytes = |value: &Value| self.graph.info(*value).bytes();
@@ -155,12 +155,14 @@ impl<'a> Lowering<'a> {
         let fitting = most / largest.div_ceil(rows as u64);
         let step = values.iter().map(|value| ALIGNMENT >> (bytes(value) / rows as u64).trailing_zeros().min(8)).max();
         let step = step.unwrap_or(1);
-        let count = (fitting / step * step) as usize;
-        if count == 0 {
+        // Samples of more than a block are taken one by one, or as few as alignment allows.
+        let count = ((fitting / step).max(1) * step) as usize;
+        let need = largest.div_ceil(rows as u64) * count.min(rows) as u64;
+        if need > self.target.max_binding {
             return Err(Error::Limit {
                 what: format!("{}: {step} samples of the largest tensor", self.layer),
-                need: largest.div_ceil(rows as u64) * step,
-                have: most,
+                need,
+                have: self.target.max_binding,
                 hint: "use smaller images, or an adapter that binds larger ranges (wgrad devices)".into(),
             });
         }
