@@ -9,6 +9,7 @@
 
 mod ahead;
 mod checkpoint;
+mod evaluation;
 #[cfg(feature = "reports")]
 pub(crate) mod folder;
 mod initial;
@@ -20,6 +21,8 @@ mod order;
 mod plots;
 mod report;
 mod room;
+mod run;
+mod run_plan;
 mod schedule;
 mod session;
 mod settings;
@@ -27,6 +30,7 @@ mod trainer;
 mod window;
 
 pub use checkpoint::{Checkpoint, Weights, read_weights};
+pub use evaluation::Evaluation;
 #[cfg(feature = "reports")]
 pub use folder::{Config, RunFolder};
 pub use initial::initial_state;
@@ -35,7 +39,8 @@ pub use observer::{EvalMetrics, Observer, Start, StepMetrics};
 pub use optimizers::{Adam, AdamW, RmsProp, Sgd};
 pub use order::epoch_order;
 pub use report::Report;
+pub use run_plan::{RunPlan, training_program};
 pub use schedule::Schedule;
-pub use session::{Evaluation, RunPlan, Session, training_program};
+pub use session::{Session, StepRecord};
 pub use settings::Settings;
 pub use trainer::Trainer;

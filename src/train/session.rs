@@ -1,39 +1,24 @@
-//! Training and evaluation plans of one run, on one device.
+//! One run on one device: its memory, its pipelines, and their replay.
 
 use super::checkpoint::{self, AVERAGE, STATE};
-use super::objective::{CLASS_WEIGHTS, training_loss};
+use super::evaluation::{Evaluation, Tally};
+use super::objective::CLASS_WEIGHTS;
 use super::room::suggestions;
+use super::run_plan::RunPlan;
 use super::window::{Window, room};
 use super::{Settings, initial_state};
-use crate::data::{Dataset, Images, Part};
+use crate::data::{Dataset, Part};
 use crate::gpu::{Executable, Gpu, Memory, Staging, StepNumbers};
-use crate::graph::{Batch, DType, Gather, Graph, Mode, Value, differentiate, lies_below};
+use crate::graph::{Graph, Value};
 use crate::io::{Loaded, TensorFile};
 use crate::nn::Model;
-use crate::plan::{
-    Arena, Group, Groups, ParameterPlace, Plan, Program, RECORD_BYTES, Record, Region, Role, SLOTS, STEP_BYTES, Target,
-    shared_buffers,
-};
+use crate::plan::{Arena, Group, ParameterPlace, Plan, RECORD_BYTES, Region, Role, SLOTS, STEP_BYTES};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Submits whose records have not been read yet, at most.
-const IN_FLIGHT: usize = 3;
-
 /// Loss, correct rows and rows of one batch.
 pub type StepRecord = [f32; 3];
-
-/// A pass over the test samples.
-#[derive(Clone, Debug)]
-pub struct Evaluation {
-    /// Mean over all samples.
-    pub loss: f64,
-    /// Share of samples that were right.
-    pub accuracy: f64,
-    /// How often each true class (row) was taken for each class (column).
-    pub confusion: Vec<Vec<u64>>,
-}
 
 /// A run's plans, memory and pipelines.
 pub struct Session {
@@ -54,122 +39,6 @@ pub struct Session {
     states: Vec<(Arena, &'static str)>,
     /// Of the training and of the test images, where they are not resident.
     windows: [Option<Window>; 2],
-}
-
-/// The graph of a batch of `part`: gathered, changed, normalised, and passed through the model. Yields logits and the
-/// batch. So many images, `count`, are on the device at once.
-fn forward(
-    mode: Mode,
-    model: &Model,
-    part: &str,
-    (images, count): (&Images, usize),
-    gather: Gather,
-    groups: &Groups,
-) -> Result<(Graph, Value, Batch)> {
-    let mut graph = Graph::with_mode(mode);
-    graph.freeze(&groups.frozen);
-    let [c, h, w] = images.shape;
-    let pixels = graph.input(&format!("{part}.images"), &[count, c, h, w], DType::U8)?;
-    let labels = graph.input(&format!("{part}.labels"), &[count], DType::U32)?;
-    let order = graph.input(&format!("{part}.order"), &[count], DType::U32)?;
-    let batch = graph.scoped("batch", |graph| graph.gather_mixed(pixels, labels, order, gather))?;
-    let logits = model.forward(&mut graph, batch.x)?;
-    Ok((graph, logits, batch))
-}
-
-/// The program of a training step on a resident data set.
-pub fn training_program(model: &Model, dataset: &Dataset, settings: &Settings) -> Result<Program> {
-    program_on(model, dataset, settings, dataset.train.len())
-}
-
-/// The program of a training step, of which so many images are on the device at once.
-fn program_on(model: &Model, dataset: &Dataset, settings: &Settings, rows: usize) -> Result<Program> {
-    let mode = Mode { training: true, dropout: settings.dropout, seed: settings.seed };
-    let plain = Gather::plain(settings.batch_size, &dataset.mean, &dataset.std);
-    let gather = Gather { augment: settings.augment, seed: settings.seed, ..plain };
-    let (mut graph, logits, batch) = forward(mode, model, "train", (&dataset.train, rows), gather, &settings.groups)?;
-    let (loss, hits) = training_loss(&mut graph, logits, batch.labels, batch.mix, settings)?;
-    let mut groups = settings.groups.clone();
-    check_frozen(&graph, &groups)?;
-    let trainable = graph.parameters().filter(|(name, _)| !groups.is_frozen(name));
-    let (names, parameters): (Vec<String>, Vec<Value>) =
-        trainable.map(|(name, value)| (name.to_string(), value)).unzip();
-    let derived = differentiate(&graph, loss, &parameters)?;
-    let mut program = Program::new("training step", derived.graph, &[]);
-    for ((name, parameter), grad) in names.into_iter().zip(parameters).zip(derived.grads) {
-        match grad {
-            Some(grad) => program.gradients.push((parameter, grad)),
-            // What the loss does not depend on stays as it is, as in PyTorch.
-            None => groups.frozen.push(name),
-        }
-    }
-    program.groups = groups;
-    program.recompute = settings.recompute;
-    program.update = Some(settings.update());
-    program.record = Record::Loss { loss, hits };
-    Ok(program)
-}
-
-/// Refuses paths at which there is nothing to freeze, and a network of which nothing is left to train.
-fn check_frozen(graph: &Graph, groups: &Groups) -> Result<()> {
-    for path in &groups.frozen {
-        if !graph.parameters().any(|(name, _)| lies_below(name, path)) {
-            let mut layers: Vec<&str> =
-                graph.parameters().filter_map(|(name, _)| Some(name.rsplit_once('.')?.0)).collect();
-            layers.dedup();
-            return Err(Error::usage(format!(
-                "--freeze {path}: there is no parameter at or below this path; layers with parameters are {}",
-                layers.join(", ")
-            )));
-        }
-    }
-    if graph.parameters().all(|(name, _)| groups.is_frozen(name)) {
-        return Err(Error::usage("--freeze leaves no parameter to train; name fewer layers"));
-    }
-    Ok(())
-}
-
-/// The plans of a run and all of its memory, known before anything is allocated.
-pub struct RunPlan {
-    /// A training step.
-    pub train: Plan,
-    /// The evaluation of a batch.
-    pub eval: Plan,
-    /// Bytes of every buffer of the run, those for reading back included.
-    pub buffers: BTreeMap<Role, u64>,
-    logits: Value,
-}
-
-impl RunPlan {
-    /// Plans a run; `dataset` must fit the model.
-    pub fn new(model: &Model, dataset: &Dataset, settings: &Settings, target: &Target) -> Result<Self> {
-        let [train_rows, test_rows] = [(Part::Train, settings.accumulate), (Part::Test, 1)]
-            .map(|(part, least)| room(dataset, part, settings.batch_size, least, target).rows);
-        let training = program_on(model, dataset, settings, train_rows)?;
-        let train = Plan::new(&training, target)?;
-        let gather = Gather::plain(settings.batch_size, &dataset.mean, &dataset.std);
-        let (mut graph, logits, batch) =
-            forward(Mode::default(), model, "test", (&dataset.test, test_rows), gather, &settings.groups)?;
-        let (loss, hits) = graph.scoped("loss", |graph| graph.cross_entropy(logits, batch.labels))?;
-        let mut program = Program::new("evaluation step", graph, &[logits]);
-        program.record = Record::Loss { loss, hits };
-        program.groups = training.groups;
-        program.weights = if settings.average.is_some() { Arena::Average } else { Arena::Parameters };
-        let eval = Plan::new(&program, target)?;
-
-        let mut buffers = shared_buffers([&train, &eval]);
-        let largest = train.parameters.iter().map(ParameterPlace::bytes).max().unwrap_or(0);
-        let download = largest.max(eval.regions[&logits].size);
-        let results = (SLOTS as u64 * RECORD_BYTES).max(RECORD_BYTES + eval.regions[&logits].size);
-        buffers.extend((1..=IN_FLIGHT).map(|index| (Role::Staging(format!("results {index}")), results)));
-        buffers.insert(Role::Staging("download".into()), download.clamp(256, 4 << 20));
-        Ok(Self { train, eval, buffers, logits })
-    }
-
-    /// Bytes of all buffers: the most that the run takes at any time.
-    pub fn bytes(&self) -> u64 {
-        self.buffers.values().sum()
-    }
 }
 
 impl Session {
@@ -429,7 +298,7 @@ impl Session {
     /// Evaluates all test samples; no training steps may be in flight. `None` if `stop` is set meanwhile.
     pub async fn evaluate(&mut self, classes: usize, stop: &AtomicBool) -> Result<Option<Evaluation>> {
         let batches = self.test_batches();
-        let mut tally = Tally { confusion: vec![vec![0; classes]; classes], ..Tally::default() };
+        let mut tally = Tally::new(classes);
         let (mut submitted, mut read) = (0, 0);
         while read < batches.len() {
             if submitted < batches.len() && !self.is_full() {
@@ -450,32 +319,6 @@ impl Session {
     }
 }
 
-/// What batches of an evaluation add up to.
-#[derive(Default)]
-struct Tally {
-    loss: f64,
-    right: f64,
-    samples: f64,
-    confusion: Vec<Vec<u64>>,
-}
-
-impl Tally {
-    fn add(&mut self, record: &[f32], logits: &[f32], labels: &[u32]) {
-        let [loss, right, samples] = [record[0], record[1], record[2]].map(f64::from);
-        self.loss += loss * samples;
-        self.right += right;
-        self.samples += samples;
-        for (logits, &label) in logits.chunks_exact(self.confusion.len()).zip(labels) {
-            self.confusion[label as usize][first_maximum(logits)] += 1;
-        }
-    }
-
-    fn result(self) -> Evaluation {
-        let (loss, accuracy) = (self.loss / self.samples, self.right / self.samples);
-        Evaluation { loss, accuracy, confusion: self.confusion }
-    }
-}
-
 /// The tensors that have numbers in an arena.
 fn places(plan: &Plan, arena: Arena) -> impl Iterator<Item = &ParameterPlace> {
     plan.parameters.iter().filter(move |place| arena == Arena::Parameters || place.group != Group::Kept)
@@ -484,20 +327,4 @@ fn places(plan: &Plan, arena: Arena) -> impl Iterator<Item = &ParameterPlace> {
 /// The numbers of a tensor that was read back.
 fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect()
-}
-
-/// The index of the first maximum.
-pub(crate) fn first_maximum(numbers: &[f32]) -> usize {
-    let better = |best, index: usize| if numbers[index] > numbers[best] { index } else { best };
-    (1..numbers.len()).fold(0, better)
-}
-
-/// Refuses a data set that does not have the model's classes.
-pub(super) fn check_classes(model: &Model, dataset: &Dataset) -> Result<()> {
-    if model.classes() == dataset.classes.len() {
-        return Ok(());
-    }
-    let message =
-        format!("tells {} classes apart, but {} has {}", model.classes(), dataset.name, dataset.classes.len());
-    Err(Error::shape(model.name(), message))
 }
