@@ -4,13 +4,15 @@
 //! ranges of M, N or K. Ranges of M and N are products of their own; those of K resume the sum where the one before left
 //! it, so that numbers are those of the whole product to the last bit.
 
-use super::activation::{runtime_epilogue, with_epilogue, with_runtime_epilogue};
+mod lanes;
+mod registers;
+
 use super::pad::{put_columns, take_columns};
 use super::reduce::add_splits;
 use super::{Dim, Kernel, LIGHT};
 use crate::Result;
-use crate::graph::{Epilogue, Mask, MatMul, Node, Unary, Value};
-use crate::plan::{Class, Lowering, Operand};
+use crate::graph::{Epilogue, MatMul, Node, Value};
+use crate::plan::{Lowering, Operand};
 
 /// A right matrix of so many bytes gives an adapter work enough without splits of K, which would have to know of parts.
 const UNSPLIT: u64 = 32 << 20;
@@ -128,91 +130,72 @@ impl Product {
         self.bias == Operand::Null && self.before == Operand::Null && self.epilogue == Epilogue::default()
     }
 
-    fn launch(self, ctx: &mut Lowering) -> Result<()> {
-        let plain = self.is_plain();
-        let Self { extents: [m, n, k], flags, bias, mask, before, large, .. } = self;
-        let mut epilogue = self.epilogue;
-        let whole_a = (if flags.transpose_a { m } else { k }) % 4 == 0;
-        let whole_b = (if flags.transpose_b { k } else { n }) % 4 == 0;
-        let lanes = ctx.target.lanes.filter(|_| whole_a && whole_b && (!flags.row_sums || flags.transpose_a));
-        let (tm, tn) = match (lanes, ctx.target.class) {
-            (Some(lanes), _) => (if large && m > 16 { 32 } else { 8.max(lanes as usize) }, 4 * lanes as usize),
-            (None, Class::Cpu) if large => (8, 8),
-            _ => (4, 4),
-        };
-        let (tiles_m, tiles_n) = (m.div_ceil(tm), n.div_ceil(tn));
+    /// Whether K is contiguous in `a`, and in `b`.
+    fn by_row(&self) -> [bool; 2] {
+        [!self.flags.transpose_a, self.flags.transpose_b]
+    }
 
-        // Where tiles are few and K is long, ranges of K are computed side by side; not with an epilogue, which wants the
-        // sum. A range is never so long that an invocation loops more than some drivers allow (65,535 iterations).
-        let busy = ctx.target.busy() as usize / if lanes.is_some() { 64 } else { 8 };
-        let wanted = match (plain, self.splits) {
-            (true, true) => busy.div_ceil(tiles_m * tiles_n).min(k.div_ceil(256)).max(k.div_ceil(LONGEST)),
+    /// Whether rows of `a` as it is stored, and of `b`, are whole vectors.
+    fn whole(&self) -> [bool; 2] {
+        let [m, n, k] = self.extents;
+        let [a, b] = self.by_row();
+        [if a { k } else { m }, if b { k } else { n }].map(|row| row % 4 == 0)
+    }
+
+    /// One launch on the family that this adapter and these shapes ask for.
+    fn launch(self, ctx: &mut Lowering) -> Result<()> {
+        match lanes::suit(ctx, &self) {
+            Some(count) => lanes::launch(ctx, self, count),
+            None => registers::launch(ctx, self),
+        }
+    }
+
+    /// The length of the ranges into which K is cut, where `tiles` tiles are computed side by side and `busy` of them
+    /// keep the adapter busy: a multiple of four.
+    ///
+    /// Where tiles are few and K is long, ranges of K are computed side by side; not with an epilogue, which wants the sum.
+    /// A range is never so long that an invocation loops more than some drivers allow (65,535 iterations).
+    fn k_per_split(&self, tiles: usize, busy: usize) -> usize {
+        let k = self.extents[K];
+        let wanted = match (self.is_plain(), self.splits) {
+            (true, true) => busy.div_ceil(tiles).min(k.div_ceil(256)).max(k.div_ceil(LONGEST)),
             (true, false) => k.div_ceil(LONGEST),
             _ => 1,
         };
-        let k_per_split = k.div_ceil(wanted.max(1)).next_multiple_of(4);
-        let splits = k.div_ceil(k_per_split);
+        k.div_ceil(wanted.max(1)).next_multiple_of(4)
+    }
 
-        let kernel = Kernel::new(if lanes.is_some() { "matmul_lanes" } else { "matmul" });
-        // Gradients by the input come with and without a mask; one kernel for both saves a compilation.
-        let masked = epilogue.mask.is_some();
-        if lanes.is_some() && !masked && !flags.transpose_a && !flags.transpose_b && epilogue.activation.is_none() {
-            epilogue.mask = Some(Mask::new(Unary::Relu, Value(0)));
-        }
-        let kernel = match lanes {
-            Some(_) => with_runtime_epilogue(kernel, &epilogue),
-            None => with_epilogue(kernel, &epilogue, false).define("BIAS", bias != Operand::Null),
-        };
-        let mut kernel = kernel
-            .define("A_BY_ROW", !flags.transpose_a)
-            .define("B_BY_ROW", flags.transpose_b)
-            .define("SUMS", flags.row_sums);
-        if before != Operand::Null {
-            kernel = kernel.define("RESUME", true);
-        }
-        let own = match lanes {
-            Some(lanes) => vec![("LANES", lanes as usize), ("RM", tm), ("LOADS", tm / lanes as usize)],
-            None => vec![("TM", tm), ("TN", tn), ("NV", tn / 4), ("MV", tm / 4), ("TILE", tm * tn / 4)],
-        };
-        kernel = own.into_iter().fold(kernel, |kernel, (name, value)| kernel.define(name, format!("{value}u")));
-        // By row any N will do; small layers share the kernel that takes it one by one.
-        if lanes.is_some() && n % 4 == 0 && (large || !flags.transpose_b) {
-            kernel = kernel
-                .define("WHOLE", true)
-                .define("Y", "vec4<f32>")
-                .define("load_mask", "return mask[at.x / 4u];")
-                .define("load_before", "return before[at.x / 4u];")
-                .define("store", "y[at.x / 4u] = v;");
-        }
-        if lanes.is_none() {
-            kernel = kernel.define("EDGE", m < tm || n < tn);
-        }
-        if lanes.is_none() && whole_a {
-            kernel = kernel.define("A", "vec4<f32>").define("load_a", "return a[at / 4u];");
-        }
-        if lanes.is_none() && whole_b {
-            kernel = kernel.define("B", "vec4<f32>").define("load_b", "return b[at / 4u];");
-        }
-        let total = (tiles_m * tiles_n * splits) as u64;
-        let mut dims: Vec<Dim> = [m, n, k, tiles_m, tiles_n, k_per_split].map(|value| Dim::U(value as u32)).into();
-        match lanes {
-            Some(_) => {
-                dims.extend(runtime_epilogue(&epilogue, bias != Operand::Null));
-                dims.push(Dim::U(masked.into()));
-            }
-            None => dims.push(Dim::U(total as u32)),
-        }
-        let results = [(self.y, m * n), (self.sums, if flags.row_sums { m } else { 0 })];
+    /// Launches `kernel`, and adds up what `splits` ranges of K come to.
+    fn run(self, ctx: &mut Lowering, kernel: Kernel, dims: &[Dim], splits: usize, size: Size) -> Result<()> {
+        let [m, n, k] = self.extents;
+        let results = [(self.y, m * n), (self.sums, if self.flags.row_sums { m } else { 0 })];
         add_splits(ctx, splits, results, |ctx, [y, sums]| {
-            let operands = [self.a, self.b, bias, mask, y, sums, before];
-            let launch = match lanes {
-                Some(_) => ctx.launch_groups(kernel, &dims, &operands, total)?,
-                None => ctx.launch(kernel, &dims, &operands, total)?,
+            let operands = [self.a, self.b, self.bias, self.mask, y, sums, self.before];
+            let launch = match size {
+                Size::Groups(count) => ctx.launch_groups(kernel, dims, &operands, count as u64)?,
+                Size::Invocations(count) => ctx.launch(kernel, dims, &operands, count as u64)?,
             };
-            let note =
-                format!("M {m}, N {n}, K {k}{}", if splits > 1 { format!(", {splits} splits") } else { String::new() });
-            launch.cost(2 * (m * n) as u64 * k as u64, note);
+            let note = if splits > 1 { format!(", {splits} splits") } else { String::new() };
+            launch.cost(2 * (m * n) as u64 * k as u64, format!("M {m}, N {n}, K {k}{note}"));
             Ok(())
         })
     }
+}
+
+/// How large a launch is.
+enum Size {
+    Groups(usize),
+    Invocations(usize),
+}
+
+/// The constants of `kernel` that say how `product` is stored.
+fn stored(kernel: Kernel, product: &Product) -> Kernel {
+    let [a, b] = product.by_row();
+    let kernel = kernel.define("A_BY_ROW", a).define("B_BY_ROW", b).define("SUMS", product.flags.row_sums);
+    if product.before == Operand::Null { kernel } else { kernel.define("RESUME", true) }
+}
+
+/// `kernel` with integer constants.
+fn sized(kernel: Kernel, constants: &[(&'static str, usize)]) -> Kernel {
+    constants.iter().fold(kernel, |kernel, &(name, value)| kernel.define(name, format!("{value}u")))
 }
