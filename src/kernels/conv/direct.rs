@@ -129,20 +129,32 @@ impl Direct {
         let tile = self.tile(ctx);
         let padded = tile.padded(self.taps[1]);
         let blocks = if self.taps[1] == 0 { 0 } else { self.taps[0] / tile.tap_rows };
-        let count = self.groups * self.tiles(&tile) * self.inputs * blocks * padded;
+        // A walk for each pair of a tile and an input channel.
+        let walks = self.groups * self.tiles(&tile) * self.inputs;
+        let count = walks * blocks * padded;
         let packed = ctx.temporary(4 * count.max(4) as u64);
         if count == 0 {
             return Ok(packed);
         }
         let [r, s] = self.taps;
-        let mut dims = vec![self.inputs, self.outputs, self.tiles(&tile), tile.kt, r, s, tile.tap_rows, padded];
-        dims.extend(stored);
-        match phase {
-            None => dims.extend([0, 0, 1, 1, 0, count]),
-            Some([row, column]) => dims.extend([row.first, column.first, row.step, column.step, 1, count]),
-        }
-        let dims: Vec<Dim> = dims.into_iter().map(|value| Dim::U(value as u32)).collect();
-        let launch = ctx.launch(Kernel::new("conv_pack"), &dims, &[w, packed], count as u64)?;
+        let filter = stored[0] * stored[1];
+        let (input_stride, output_stride) = match phase {
+            None => (filter, self.inputs * filter),
+            Some(_) => (self.outputs * filter, filter),
+        };
+        let (start, row_step, tap_step) = match phase {
+            None => (0, stored[1] as i32, 1),
+            Some([row, column]) => {
+                let last = |phase: &Phase, taps: usize| phase.first + phase.step * (taps - 1);
+                let start = last(row, r) * stored[1] + last(column, s);
+                (start, -((row.step * stored[1]) as i32), -(column.step as i32))
+            }
+        };
+        let [tiles, taps, vectors] = [self.tiles(&tile), tile.tap_rows * s, padded / 4];
+        let mut dims = [self.inputs, self.outputs, tiles, tile.kt, s, taps, blocks, vectors, start].map(i).to_vec();
+        dims.extend([row_step, tap_step, tile.tap_rows as i32 * row_step].map(Dim::I));
+        dims.extend([self.inputs * self.outputs * filter, input_stride, output_stride, walks].map(i));
+        let launch = ctx.launch(Kernel::new("conv_pack"), &dims, &[w, packed], walks as u64)?;
         launch.cost(0, format!("{count} weights"));
         Ok(packed)
     }
