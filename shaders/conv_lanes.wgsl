@@ -162,25 +162,21 @@ fn main(
         }
       }
     }
+    // All taps of a channel before the next: its sums stay in registers, as do the pixels.
     // unroll
-    for (var c = 0; c < CHANNELS; c += 1) {
+    for (var k = 0; k < KT; k += 1) {
       // unroll
-      for (var r = 0; r < TAP_ROWS; r += 1) {
+      for (var c = 0; c < CHANNELS; c += 1) {
         // unroll
-        for (var s = 0; s < TAP_COLS; s += 1) {
-          var four: array<vec4<f32>, ROWS>;
+        for (var r = 0; r < TAP_ROWS; r += 1) {
           // unroll
-          for (var i = 0; i < ROWS; i += 1) {
-            let corner = c * PLANE + (i * STRIDE_H + r * DILATION_H) * WIDTH + OFFSET + s * DILATION_W;
-            four[i] = vec4<f32>(pixels[corner], pixels[corner + STRIDE_W], pixels[corner + 2 * STRIDE_W], pixels[corner + 3 * STRIDE_W]);
-          }
-          // unroll
-          for (var k = 0; k < KT; k += 1) {
+          for (var s = 0; s < TAP_COLS; s += 1) {
             let at = ((c * TAP_ROWS + r) * TAP_COLS + s) * KT + k;
             let weight = subgroupShuffle(weights[at / 4 / i32(LANES)][at % 4], u32(at / 4) % LANES);
             // unroll
             for (var i = 0; i < ROWS; i += 1) {
-              acc[i * KT + k] += weight * four[i];
+              let corner = c * PLANE + (i * STRIDE_H + r * DILATION_H) * WIDTH + OFFSET + s * DILATION_W;
+              acc[i * KT + k] += weight * vec4<f32>(pixels[corner], pixels[corner + STRIDE_W], pixels[corner + 2 * STRIDE_W], pixels[corner + 3 * STRIDE_W]);
             }
           }
         }
