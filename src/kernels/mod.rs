@@ -28,6 +28,7 @@ pub use assemble::assemble;
 pub(crate) use elementwise::copy;
 pub(crate) use loss::record as lower_record;
 pub(crate) use update::{accumulate as lower_accumulation, lower as lower_update};
+pub(crate) use windows::{Blocks, blocks};
 
 use crate::Result;
 use crate::graph::{Node, Op};

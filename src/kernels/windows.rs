@@ -4,18 +4,49 @@
 //! one of these tensors is too large to be bound, the operator is lowered once for each range of rows that fits; numbers
 //! do not change. Operators that sum over rows (gradients of weights, batch normalisation) have blocks of their own,
 //! which do not depend on the adapter.
+//!
+//! Within a run of nodes through which the batch goes block by block ([`crate::plan`]) ranges are those blocks.
 
 use super::conv;
 use crate::Result;
 use crate::graph::{Node, Op, Value};
-use crate::plan::Lowering;
+use crate::plan::{Lowering, aligned};
+
+/// Rows, cut into blocks of equal size but for the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocks {
+    /// All of them.
+    pub rows: usize,
+    /// Those of a block.
+    pub per_block: usize,
+}
+
+impl Blocks {
+    /// Bytes that a block takes of a tensor of so many.
+    pub fn of(self, bytes: u64) -> u64 {
+        aligned(bytes / self.rows as u64 * self.per_block as u64)
+    }
+}
+
+/// The blocks in which `node` can be lowered, and the tensors that are then cut; `None` if all fits into one, or if rows
+/// cannot be told apart.
+pub fn blocks(ctx: &Lowering, node: &Node) -> Option<(Blocks, Vec<Value>)> {
+    let values = match &node.op {
+        Op::Conv2dBackwardWeight(_) => node.inputs[..2].into(),
+        _ => by_rows(ctx, node)?,
+    };
+    let ranges = ctx.row_ranges(&values, ctx.target.block()).ok()?;
+    let blocks = Blocks { rows: ranges.last()?.end, per_block: ranges[0].len() };
+    (ranges.len() > 1).then_some((blocks, values))
+}
 
 /// Lowers `node` by `lower`, in as many ranges of rows as its tensors ask for.
 pub fn lower(ctx: &mut Lowering, node: &Node, lower: fn(&mut Lowering, &Node) -> Result<()>) -> Result<()> {
     let Some(values) = by_rows(ctx, node) else { return lower(ctx, node) };
-    let ranges = ctx.row_ranges(&values, ctx.target.max_binding)?;
+    let ranges = ctx.row_ranges(&values, ctx.most_at_once())?;
     if let (Op::Conv2dBackwardData(back), Some(mask)) = (&node.op, &node.epilogue.mask)
         && mask.last
+        && ctx.is_inner(node.outputs[0]) == ctx.is_inner(mask.output)
         && ranges.iter().all(|range| conv::writes_once(ctx, node, back, range.len()))
     {
         ctx.share(node.outputs[0], mask.output);

@@ -2,10 +2,12 @@
 //!
 //! A launch is a dispatch whose operands are still values and temporaries; placement turns them into buffer ranges.
 
-use super::{ALIGNMENT, Stretch, Target};
+use super::blocks::{self, Run};
+use super::{ALIGNMENT, Program, Stretch, Target};
 use crate::graph::{Graph, Node, Shape, Value};
 use crate::kernels::{self, Dim, Kernel};
 use crate::{Error, Result};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// What a binding of a launch refers to.
@@ -61,6 +63,8 @@ pub struct Launch {
     pub note: String,
     /// Whether it reads its result before it writes it: a mask lies there.
     pub in_place: bool,
+    /// The first of the rows to which it is confined; `None` if it works on all.
+    pub first_row: Option<usize>,
 }
 
 /// Collects the launches of a graph.
@@ -75,6 +79,9 @@ pub struct Lowering<'a> {
     pub(super) record: Option<(Value, Value)>,
     /// Results, and the masks in whose places they lie.
     pub(super) shared: Vec<(Value, Value)>,
+    /// Tensors of which there is only a block at a time, and its rows.
+    pub(super) inner: HashMap<Value, usize>,
+    in_blocks: bool,
     layer: String,
     window: Option<Window>,
 }
@@ -88,13 +95,92 @@ struct Window {
 impl<'a> Lowering<'a> {
     pub(super) fn new(graph: &'a Graph, target: &'a Target) -> Self {
         let (launches, temporaries, shared) = (vec![], vec![], vec![]);
-        Self { graph, target, launches, temporaries, record: None, shared, layer: String::new(), window: None }
+        let (inner, layer) = (HashMap::new(), String::new());
+        Self {
+            graph,
+            target,
+            launches,
+            temporaries,
+            record: None,
+            shared,
+            inner,
+            in_blocks: false,
+            layer,
+            window: None,
+        }
     }
 
     /// Appends the launches of `node`.
-    pub(super) fn node(&mut self, node: &Node) -> Result<()> {
+    fn node(&mut self, node: &Node) -> Result<()> {
         self.layer = node.layer.clone();
         kernels::lower(self, node)
+    }
+
+    /// Appends the launches of all nodes of a program of this graph.
+    pub(super) fn nodes(&mut self, program: &Program) -> Result<()> {
+        let nodes = program.graph.nodes();
+        let (steps, runs) = match program.recompute {
+            true => blocks::of_program(program, self),
+            false => ((0..nodes.len()).collect(), vec![]),
+        };
+        let mut at = 0;
+        for run in &runs {
+            steps[at..run.steps.start].iter().try_for_each(|&step| self.node(&nodes[step]))?;
+            let together: Vec<&Node> = steps[run.steps.clone()].iter().map(|&step| &nodes[step]).collect();
+            self.run(&together, run)?;
+            at = run.steps.end;
+        }
+        steps[at..].iter().try_for_each(|&step| self.node(&nodes[step]))
+    }
+
+    /// Appends the launches of the nodes of `run`, a block of rows through all of them before the next.
+    fn run(&mut self, nodes: &[&Node], run: &Run) -> Result<()> {
+        let start = self.launches.len();
+        self.inner.extend(run.inner.iter().map(|&value| (Value(value as u32), run.blocks.per_block)));
+        self.in_blocks = true;
+        // What a node does for all rows, it does before its first block (with weights) or after its last (with sums).
+        let mut order = vec![];
+        for node in nodes {
+            let from = self.launches.len();
+            self.node(node)?;
+            let mut outside = 0;
+            order.extend(self.launches[from..].iter().map(|launch| match launch.first_row {
+                Some(row) => {
+                    outside = usize::MAX;
+                    row + 1
+                }
+                None => outside,
+            }));
+        }
+        self.in_blocks = false;
+        self.check_order(&self.launches[start..], &order, nodes)?;
+        let mut launches: Vec<(usize, Launch)> = order.into_iter().zip(self.launches.drain(start..)).collect();
+        launches.sort_by_key(|(order, _)| *order);
+        self.launches.extend(launches.into_iter().map(|(_, launch)| launch));
+        Ok(())
+    }
+
+    /// Refuses launches that would run before the blocks of which they read.
+    fn check_order(&self, launches: &[Launch], order: &[usize], nodes: &[&Node]) -> Result<()> {
+        let made = |operand: &Operand| match operand {
+            Operand::Value(value) | Operand::Rows(value, ..) => nodes.iter().any(|node| node.outputs.contains(value)),
+            _ => false,
+        };
+        let early = launches.iter().zip(order).find(|(launch, order)| **order == 0 && launch.operands.iter().any(made));
+        early.map_or(Ok(()), |(launch, _)| {
+            let message = format!("{} reads all rows of what is computed block by block", launch.kernel.name);
+            Err(Error::shape(&*launch.layer, message))
+        })
+    }
+
+    /// The bytes of a tensor that a launch may work on.
+    pub fn most_at_once(&self) -> u64 {
+        if self.in_blocks { self.target.block() } else { self.target.max_binding }
+    }
+
+    /// Whether there is only a block of `value` at a time.
+    pub fn is_inner(&self, value: Value) -> bool {
+        self.inner.contains_key(&value)
     }
 
     /// Whether `loss` and `hits` are what the program records; whoever asks must then write [`Operand::Records`].
@@ -227,6 +313,7 @@ impl<'a> Lowering<'a> {
             layer: self.layer.clone(),
             note: String::new(),
             in_place: false,
+            first_row: self.window.as_ref().map(|window| window.rows.start),
         });
         Ok(self.launches.last_mut().expect("just pushed"))
     }

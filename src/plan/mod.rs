@@ -7,6 +7,7 @@
 //! A [`Plan`] is data: it can be printed, tested and compared without a device. [`crate::gpu::Executable`] puts it on
 //! one.
 
+mod blocks;
 mod fuse;
 mod layout;
 mod lower;
@@ -111,12 +112,12 @@ impl Plan {
     /// Fuses, lowers and places `program` for `target`.
     pub fn new(program: &Program, target: &Target) -> Result<Self> {
         let program = fuse(program)?;
-        let kept = Self::of(program.clone(), target)?;
+        let kept = Self::of(Program { recompute: false, ..program.clone() }, target)?;
         if !program.recompute {
             return Ok(kept);
         }
         // The pass knows tensors but not the scratch memory of kernels: what counts is the plan.
-        let again = Self::of(recompute(&program)?, target)?;
+        let again = Self::of(recompute(&program, target)?, target)?;
         Ok(if again.activations() < kept.activations() { again } else { kept })
     }
 
@@ -126,9 +127,7 @@ impl Plan {
         let layout = ParameterLayout::new(&program.graph, &program.groups, target)?;
         let mut ctx = Lowering::new(&program.graph, target);
         ctx.record = program.record.values();
-        for node in program.graph.nodes() {
-            ctx.node(node)?;
-        }
+        ctx.nodes(&program)?;
         if let Some((loss, hits)) = ctx.record {
             crate::kernels::lower_record(&mut ctx, loss, hits)?;
         }
@@ -137,7 +136,8 @@ impl Plan {
             let [from, to] = [result, mask].map(|value| roots[value.index()]);
             roots.iter_mut().filter(|root| **root == from).for_each(|root| *root = to);
         }
-        let mut placement = Placement::new(&program, &layout, &roots);
+        let inner = std::mem::take(&mut ctx.inner);
+        let mut placement = Placement::new(&program, &layout, &roots, inner);
         placement.collect_gradients(&mut ctx)?;
         if program.update.is_some_and(|update| update.accumulate) {
             crate::kernels::lower_accumulation(&mut ctx, &layout.stretches(target.max_binding))?;

@@ -18,6 +18,8 @@ pub(super) struct Placement<'a> {
     roots: &'a [Value],
     fixed: HashMap<Value, Vec<Region>>,
     placed: HashMap<Operand, Region>,
+    /// Rows of those tensors of which there is only a block at a time.
+    inner: HashMap<Value, usize>,
 }
 
 /// A tensor with the launches between which it must keep its place.
@@ -29,7 +31,12 @@ struct Life {
 }
 
 impl<'a> Placement<'a> {
-    pub fn new(program: &'a Program, layout: &'a ParameterLayout, roots: &'a [Value]) -> Self {
+    pub fn new(
+        program: &'a Program,
+        layout: &'a ParameterLayout,
+        roots: &'a [Value],
+        inner: HashMap<Value, usize>,
+    ) -> Self {
         let mut fixed = HashMap::new();
         for place in layout.iter() {
             let arena = if place.group == Group::Kept { Arena::Parameters } else { program.weights };
@@ -39,7 +46,7 @@ impl<'a> Placement<'a> {
             let size = program.graph.info(value).bytes().next_multiple_of(4);
             fixed.insert(value, vec![Region { role: Role::Input(name.into()), offset: 0, size }]);
         }
-        Self { program, layout, roots, fixed, placed: HashMap::new() }
+        Self { program, layout, roots, fixed, placed: HashMap::new(), inner }
     }
 
     /// Lets gradients be computed where the update reads them; what cannot (a tensor that is the gradient of two
@@ -121,13 +128,19 @@ impl<'a> Placement<'a> {
                     true => (Operand::Temporary(index), temporaries[index]),
                     false => {
                         let value = Value(index as u32);
-                        (Operand::Value(value), self.program.graph.info(value).bytes())
+                        (Operand::Value(value), self.bytes(value))
                     }
                 };
                 let last = if !temporary && kept.contains(&index) { launches.len() } else { last };
                 Life { operand, bytes: aligned(bytes), first, last }
             })
             .collect()
+    }
+
+    /// The bytes of a tensor, as far as they are there at once.
+    fn bytes(&self, value: Value) -> u64 {
+        let info = self.program.graph.info(value);
+        self.inner.get(&value).map_or(info.bytes(), |&rows| info.bytes() / info.shape[0] as u64 * rows as u64)
     }
 
     /// The regions that `launch` binds, whole vectors of four numbers each.
@@ -186,6 +199,7 @@ impl<'a> Placement<'a> {
     /// Where `size` bytes of a value lie, from its byte `start` on; `None` where they are cut apart, or nowhere.
     fn region(&self, value: Value, start: u64, size: u64) -> Option<Region> {
         let root = self.roots[value.index()];
+        let start = if self.inner.contains_key(&root) { 0 } else { start };
         let mut before = 0;
         let fixed = self.fixed.get(&root).map(Vec::as_slice);
         let parts = fixed.or_else(|| self.placed.get(&Operand::Value(root)).map(std::slice::from_ref))?;

@@ -10,11 +10,15 @@
 //! tried, then single tensors: those that can be kept without harm are. Everything is counted, nothing drawn: equal programs
 //! get equal plans.
 //!
+//! The plan sends samples through runs of nodes block by block ([`super::blocks`]); what that saves is counted with it.
+//!
 //! Only first results are ever given up. The others (positions of maxima, coefficients of normalisations) are small.
 
-use super::Program;
+use super::blocks::{self, Step};
+use super::{Lowering, Program, Target};
 use crate::Result;
 use crate::graph::{BatchNorm, Node, Op, Value};
+use crate::kernels::Blocks;
 use std::collections::HashMap;
 
 /// Rounds in which single tensors are reconsidered.
@@ -23,9 +27,10 @@ const ROUNDS: usize = 3;
 /// How many of the cuts into segments are pursued.
 const PURSUED: usize = 3;
 
-/// `program` with nodes inserted that compute again what the backward pass reads, as far as that lowers its peak.
-pub fn recompute(program: &Program) -> Result<Program> {
-    let steps = Steps::new(program);
+/// `program` with nodes inserted that compute again what the backward pass reads, as far as that lowers its peak on
+/// `target`.
+pub fn recompute(program: &Program, target: &Target) -> Result<Program> {
+    let steps = Steps::new(program, target);
     let mut program = program.clone();
     if let Some(given_up) = steps.best() {
         steps.apply(&mut program, &given_up)?;
@@ -62,6 +67,8 @@ struct Steps<'a> {
     /// The node that yields each value.
     producer: Vec<usize>,
     reads: Vec<Vec<usize>>,
+    /// For each node the blocks in which it can work, and the values that it then reads and writes row by row.
+    blocks: Vec<(Option<Blocks>, Vec<usize>)>,
     /// By root, in the order in which they are computed.
     candidates: Vec<Candidate>,
     /// Roots that are read after the last node.
@@ -72,7 +79,7 @@ struct Steps<'a> {
 type Cost = (u64, u64);
 
 impl<'a> Steps<'a> {
-    fn new(program: &'a Program) -> Self {
+    fn new(program: &'a Program, target: &Target) -> Self {
         let graph = &program.graph;
         let nodes = graph.nodes();
         let roots: Vec<usize> = program.roots().iter().map(|root| root.index()).collect();
@@ -85,7 +92,7 @@ impl<'a> Steps<'a> {
             (0..graph.len() as u32).map(|i| super::aligned(graph.info(Value(i)).bytes())).collect();
         for (at, node) in nodes.iter().enumerate() {
             node.outputs.iter().for_each(|output| producer[output.index()] = at);
-            if matches!(node.op, Op::Input | Op::Parameter(_) | Op::Buffer(_)) {
+            if blocks::is_leaf(&node.op) {
                 bytes[node.outputs[0].index()] = 0;
             }
         }
@@ -113,7 +120,13 @@ impl<'a> Steps<'a> {
                 candidates.push(Candidate { root, bytes: bytes[root], work: result * products });
             }
         }
-        Self { nodes, forward, roots, bytes, producer, reads, candidates, outside }
+        let ctx = Lowering::new(graph, target);
+        let blocks = nodes.iter().map(|node| match crate::kernels::blocks(&ctx, node) {
+            Some((blocks, values)) => (Some(blocks), values.into_iter().map(Value::index).collect()),
+            None => (None, vec![]),
+        });
+        let blocks = blocks.collect();
+        Self { nodes, forward, roots, bytes, producer, reads, blocks, candidates, outside }
     }
 
     /// The roots to give up; `None` if the peak is lowest as it is.
@@ -255,43 +268,46 @@ impl<'a> Steps<'a> {
 
     fn cost(&self, given_up: &[bool]) -> Cost {
         let count = self.roots.len();
-        let entries = self.schedule(given_up);
-        let mut lives = vec![(usize::MAX, 0); 2 * count];
-        let mut work = 0;
-        let mut again = vec![false; count];
+        let entries: Vec<Entry> = self.schedule(given_up);
+        let entries: Vec<Entry> =
+            entries.into_iter().filter(|entry| !blocks::is_leaf(&self.nodes[entry.node].op)).collect();
+        let steps: Vec<Step> = entries.iter().map(|&entry| self.step(entry, given_up)).collect();
+        let bytes = |tensor: usize| self.bytes[tensor % count];
+        let mut lives = blocks::lives(&steps, 2 * count);
+        self.outside.iter().for_each(|&root| lives[root].1 = entries.len());
+        let runs = blocks::runs(&steps, &lives, bytes);
+        let mut room: Vec<u64> = (0..2 * count).map(bytes).collect();
+        runs.iter().for_each(|run| run.inner.iter().for_each(|&tensor| room[tensor] = run.blocks.of(room[tensor])));
+        // The result of a node whose mask nobody reads again lies where the mask lay.
+        let mut places = vec![None; count];
         for (at, &entry) in entries.iter().enumerate() {
-            for &value in &self.reads[entry.node] {
-                let second = self.is_second(entry, value, given_up);
-                lives[self.roots[value] + if second { count } else { 0 }].1 = at;
+            if let Some((result, mask)) = self.mask(entry, given_up)
+                && lives[mask].1 == at
+                && lives[result].0 == at
+                && room[mask] == room[result]
+            {
+                places[result] = Some(mask);
             }
-            for output in &self.nodes[entry.node].outputs {
-                let root = self.roots[output.index()];
-                // What is given up has one result that counts; the others of a node that runs again are of no use.
-                let second = entry.again && given_up[root];
-                let life = &mut lives[root + if second { count } else { 0 }];
-                if entry.again && !second {
-                    continue;
+        }
+        // All of a run goes on at the same time.
+        for run in &runs {
+            for &(tensor, _) in steps[run.steps.clone()].iter().flat_map(|step| &step.touches) {
+                let (first, last) = &mut lives[tensor];
+                if run.steps.contains(first) {
+                    *first = run.steps.start;
                 }
-                *life = (life.0.min(at), life.1.max(at));
-                if second {
-                    again[root] = true;
+                if run.steps.contains(last) {
+                    *last = run.steps.end - 1;
                 }
             }
         }
-        self.candidates.iter().filter(|candidate| again[candidate.root]).for_each(|candidate| work += candidate.work);
-        self.outside.iter().for_each(|&root| lives[root].1 = entries.len());
         let mut change = vec![0_i64; entries.len() + 2];
-        for (index, &(first, last)) in lives.iter().enumerate() {
+        for (tensor, &(first, last)) in lives.iter().enumerate() {
+            let mask = places.get(tensor).copied().flatten();
+            let first = mask.map_or(first, |mask: usize| lives[mask].1 + 1);
             if first <= last {
-                let bytes = self.bytes[index % count] as i64;
-                // The result of a node whose mask nobody reads again lies where the mask lay.
-                let shares = entries.get(first).and_then(|&entry| self.mask(entry, given_up));
-                let shared = index < count
-                    && shares.is_some_and(|(output, mask)| {
-                        output == index && lives[mask].1 == first && self.bytes[mask % count] == self.bytes[index]
-                    });
-                change[first + usize::from(shared)] += bytes;
-                change[last.max(first) + 1] -= bytes;
+                change[first] += room[tensor] as i64;
+                change[last + 1] -= room[tensor] as i64;
             }
         }
         let mut alive = 0;
@@ -299,7 +315,27 @@ impl<'a> Steps<'a> {
             alive += bytes;
             alive
         });
+        let again = |candidate: &&Candidate| lives[count + candidate.root].0 < entries.len();
+        let work = self.candidates.iter().filter(again).map(|candidate| candidate.work).sum();
         (peak.max().unwrap_or(0) as u64, work)
+    }
+
+    /// The tensors that an entry touches: what is given up has one result that counts, the others of a node that runs again
+    /// are of no use.
+    fn step(&self, entry: Entry, given_up: &[bool]) -> Step {
+        let (blocks, by_rows) = &self.blocks[entry.node];
+        let touch = |value: usize, second: bool| {
+            (self.roots[value] + if second { self.roots.len() } else { 0 }, by_rows.contains(&value))
+        };
+        let reads = self.reads[entry.node].iter();
+        let mut touches: Vec<_> = reads.map(|&value| touch(value, self.is_second(entry, value, given_up))).collect();
+        for output in self.nodes[entry.node].outputs.iter().map(|output| output.index()) {
+            let second = entry.again && given_up[self.roots[output]];
+            if second || !entry.again {
+                touches.push(touch(output, second));
+            }
+        }
+        Step { blocks: *blocks, touches }
     }
 
     /// The roots of result and mask of an entry, if one can lie in the other's place.

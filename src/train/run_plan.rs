@@ -114,6 +114,7 @@ impl RunPlan {
         program.record = Record::Loss { loss, hits };
         program.groups = training.groups;
         program.weights = if settings.average.is_some() { Arena::Average } else { Arena::Parameters };
+        program.recompute = settings.recompute;
         let eval = Plan::new(&program, target)?;
 
         let mut buffers = shared_buffers([&train, &eval]);
