@@ -9,6 +9,7 @@ mod adaptive;
 mod assemble;
 mod batch_norm;
 mod conv;
+mod divide;
 mod dropout;
 mod elementwise;
 mod fold;
@@ -114,6 +115,8 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("matmul", include_str!("../../shaders/matmul.wgsl")),
     ("matmul_lanes", include_str!("../../shaders/matmul_lanes.wgsl")),
     ("max_pool", include_str!("../../shaders/max_pool.wgsl")),
+    ("max_pool_2x2", include_str!("../../shaders/max_pool_2x2.wgsl")),
+    ("max_pool_2x2_backward", include_str!("../../shaders/max_pool_2x2_backward.wgsl")),
     ("max_pool_backward", include_str!("../../shaders/max_pool_backward.wgsl")),
     ("max_pool_windows", include_str!("../../shaders/max_pool_windows.wgsl")),
     ("norm", include_str!("../../shaders/norm.wgsl")),

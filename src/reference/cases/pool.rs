@@ -17,6 +17,10 @@ fn both(average: bool, activated: bool) -> Vec<Result<Case>> {
     vec![
         pool("1x1", [1, 1, 1, 1], [1, 1], [1, 1], [0, 0], false),
         pool("2x2", [2, 3, 8, 6], [2, 2], [2, 2], [0, 0], false),
+        pool("2x2 on rows of 2", [2, 3, 6, 4], [2, 2], [2, 2], [0, 0], false),
+        pool("2x2 on rows of 14", [3, 6, 28, 28], [2, 2], [2, 2], [0, 0], false),
+        pool("2x2 on a width of 10", [1, 4, 2, 10], [2, 2], [2, 2], [0, 0], false),
+        pool("2x2 in no whole vectors", [1, 1, 10, 6], [2, 2], [2, 2], [0, 0], false),
         pool("2x2 leftover", [3, 5, 7, 9], [2, 2], [2, 2], [0, 0], false),
         pool("2x2 leftover ceil", [3, 5, 7, 9], [2, 2], [2, 2], [0, 0], true),
         pool("2x2 gaps of 1", [1, 2, 11, 8], [2, 2], [3, 3], [0, 0], false),
