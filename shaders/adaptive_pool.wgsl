@@ -16,12 +16,26 @@ struct Dims {
   oh: u32,
   ow: u32,
   count: u32,
+  per_oh: f32, // 1 / OH
+  per_ow: f32,
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read_write> argmax: array<u32>;
+
+const EXACT: bool = false;
+
+// i / by, from a reciprocal and mended by one: drivers divide lane by lane. EXACT where that may not be enough.
+fn divided(i: u32, by: u32, reciprocal: f32) -> u32 {
+  if EXACT {
+    return i / by;
+  }
+  let q = u32(f32(i) * reciprocal);
+  let rest = i32(i) - i32(q * by);
+  return u32(i32(q) + select(0, 1, rest >= i32(by)) - select(0, 1, rest < 0));
+}
 
 fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
 
@@ -31,13 +45,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   if index >= dims.count {
     return;
   }
-  let i = index / dims.ow % dims.oh;
-  let j = index % dims.ow;
-  let plane = index / (dims.ow * dims.oh) * dims.h * dims.w;
-  let top = i * dims.h / dims.oh;
-  let bottom = ((i + 1u) * dims.h + dims.oh - 1u) / dims.oh;
-  let left = j * dims.w / dims.ow;
-  let right = ((j + 1u) * dims.w + dims.ow - 1u) / dims.ow;
+  let row = divided(index, dims.ow, dims.per_ow);
+  let number = divided(row, dims.oh, dims.per_oh);
+  let i = row - number * dims.oh;
+  let j = index - row * dims.ow;
+  let plane = number * dims.h * dims.w;
+  let top = divided(i * dims.h, dims.oh, dims.per_oh);
+  let bottom = divided((i + 1u) * dims.h + dims.oh - 1u, dims.oh, dims.per_oh);
+  let left = divided(j * dims.w, dims.ow, dims.per_ow);
+  let right = divided((j + 1u) * dims.w + dims.ow - 1u, dims.ow, dims.per_ow);
   var best = -3.4028234e38;
   var position = top * dims.w + left;
   var sum = 0.0;

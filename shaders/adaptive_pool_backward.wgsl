@@ -17,6 +17,10 @@ struct Dims {
   oh: u32,
   ow: u32,
   count: u32,
+  per_oh: f32, // 1 / OH
+  per_ow: f32,
+  per_h: f32,
+  per_w: f32,
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
@@ -25,11 +29,23 @@ struct Dims {
 @group(0) @binding(3) var<storage, read> mask: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dx: array<f32>;
 
+const EXACT: bool = false;
+
+// i / by, from a reciprocal and mended by one: drivers divide lane by lane. EXACT where that may not be enough.
+fn divided(i: u32, by: u32, reciprocal: f32) -> u32 {
+  if EXACT {
+    return i / by;
+  }
+  let q = u32(f32(i) * reciprocal);
+  let rest = i32(i) - i32(q * by);
+  return u32(i32(q) + select(0, 1, rest >= i32(by)) - select(0, 1, rest < 0));
+}
+
 fn derivative(v: f32) -> f32 { return 1.0; }
 
-/// Positions in bin i of `bins` along an axis of `extent`.
-fn size(i: u32, bins: u32, extent: u32) -> u32 {
-  return ((i + 1u) * extent + bins - 1u) / bins - i * extent / bins;
+// Positions in bin i of `bins` along an axis of `extent`.
+fn size(i: u32, bins: u32, extent: u32, per_bins: f32) -> u32 {
+  return divided((i + 1u) * extent + bins - 1u, bins, per_bins) - divided(i * extent, bins, per_bins);
 }
 
 @compute @workgroup_size(64)
@@ -38,17 +54,22 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   if index >= dims.count {
     return;
   }
-  let h = index / dims.w % dims.h;
-  let w = index % dims.w;
-  let plane = index / (dims.w * dims.h) * dims.oh * dims.ow;
-  let last_h = ((h + 1u) * dims.oh + dims.h - 1u) / dims.h;
-  let last_w = ((w + 1u) * dims.ow + dims.w - 1u) / dims.w;
+  let row = divided(index, dims.w, dims.per_w);
+  let number = divided(row, dims.h, dims.per_h);
+  let h = row - number * dims.h;
+  let w = index - row * dims.w;
+  let plane = number * dims.oh * dims.ow;
+  let first_h = divided(h * dims.oh, dims.h, dims.per_h);
+  let first_w = divided(w * dims.ow, dims.w, dims.per_w);
+  let last_h = divided((h + 1u) * dims.oh + dims.h - 1u, dims.h, dims.per_h);
+  let last_w = divided((w + 1u) * dims.ow + dims.w - 1u, dims.w, dims.per_w);
   var sum = 0.0;
-  for (var i = h * dims.oh / dims.h; i < last_h; i += 1u) {
-    for (var j = w * dims.ow / dims.w; j < last_w; j += 1u) {
+  for (var i = first_h; i < last_h; i += 1u) {
+    for (var j = first_w; j < last_w; j += 1u) {
       let at = plane + i * dims.ow + j;
       if AVERAGE {
-        sum += dy[at] / f32(size(i, dims.oh, dims.h) * size(j, dims.ow, dims.w));
+        let positions = size(i, dims.oh, dims.h, dims.per_oh) * size(j, dims.ow, dims.w, dims.per_ow);
+        sum += dy[at] / f32(positions);
       } else {
         sum += select(0.0, dy[at], argmax[at] == h * dims.w + w);
       }

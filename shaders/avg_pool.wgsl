@@ -20,11 +20,25 @@ struct Dims {
   padding_w: i32,
   include_pad: i32,
   count: i32,
+  per_ow: f32, // 1 / OW
+  per_oh: f32,
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+const EXACT: bool = false;
+
+// i / by, from a reciprocal and mended by one: drivers divide lane by lane. EXACT where that may not be enough.
+fn divided(i: u32, by: u32, reciprocal: f32) -> u32 {
+  if EXACT {
+    return i / by;
+  }
+  let q = u32(f32(i) * reciprocal);
+  let rest = i32(i) - i32(q * by);
+  return u32(i32(q) + select(0, 1, rest >= i32(by)) - select(0, 1, rest < 0));
+}
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -32,9 +46,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   if index >= dims.count {
     return;
   }
-  let plane = index / (dims.ow * dims.oh) * dims.h * dims.w;
-  let top = index / dims.ow % dims.oh * dims.stride_h - dims.padding_h;
-  let left = index % dims.ow * dims.stride_w - dims.padding_w;
+  let row = i32(divided(u32(index), u32(dims.ow), dims.per_ow));
+  let number = i32(divided(u32(row), u32(dims.oh), dims.per_oh));
+  let plane = number * dims.h * dims.w;
+  let top = (row - number * dims.oh) * dims.stride_h - dims.padding_h;
+  let left = (index - row * dims.ow) * dims.stride_w - dims.padding_w;
   let bottom = min(top + KERNEL_H, dims.h);
   let right = min(left + KERNEL_W, dims.w);
   var sum = 0.0;

@@ -10,6 +10,10 @@ struct Dims {
   pixels: u32, // C * H * W
   plane: u32, // H * W
   count: u32,
+  per_image: f32, // 1 / pixels
+  per_plane: f32, // 1 / plane
+  unused_a: u32, // vectors lie at multiples of 16 bytes
+  unused_b: u32,
   mean: vec4<f32>,
   deviation: vec4<f32>,
 }
@@ -29,14 +33,26 @@ struct Step {
 @group(0) @binding(5) var<storage, read_write> y: array<u32>;
 @group(1) @binding(0) var<uniform> step: Step;
 
+const EXACT: bool = false;
+
+// i / by, from a reciprocal and mended by one: drivers divide lane by lane. EXACT where that may not be enough.
+fn divided(i: u32, by: u32, reciprocal: f32) -> u32 {
+  if EXACT {
+    return i / by;
+  }
+  let q = u32(f32(i) * reciprocal);
+  let rest = i32(i) - i32(q * by);
+  return u32(i32(q) + select(0, 1, rest >= i32(by)) - select(0, 1, rest < 0));
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let index = id.x + id.y * groups.x * 64u;
   if index >= dims.count {
     return;
   }
-  let row = index / dims.pixels;
-  let pixel = index % dims.pixels;
+  let row = divided(index, dims.pixels, dims.per_image);
+  let pixel = index - row * dims.pixels;
   if row >= step.valid {
     x[index] = 0.0;
     if pixel == 0u {
@@ -47,7 +63,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let sample = order[step.first + row];
   let at = sample * dims.pixels + pixel;
   let value = f32((images[at / 4u] >> (8u * (at % 4u))) & 255u);
-  let channel = pixel / dims.plane;
+  let channel = divided(pixel, dims.plane, dims.per_plane);
   x[index] = (value / 255.0 - dims.mean[channel]) / dims.deviation[channel];
   if pixel == 0u {
     y[row] = labels[sample];

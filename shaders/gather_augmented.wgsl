@@ -13,8 +13,12 @@ struct Dims {
   width: u32,
   count: u32,
   cutout: u32,
+  per_image: f32, // 1 / pixels
+  per_width: f32,
+  per_height: f32,
   unused_a: u32, // vectors lie at multiples of 16 bytes
   unused_b: u32,
+  unused_c: u32,
   mean: vec4<f32>,
   deviation: vec4<f32>,
 }
@@ -40,6 +44,18 @@ const MIXUP: u32 = 1u;
 @group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> x: array<f32>;
 @group(1) @binding(0) var<uniform> step: Step;
+
+const EXACT: bool = false;
+
+// i / by, from a reciprocal and mended by one: drivers divide lane by lane. EXACT where that may not be enough.
+fn divided(i: u32, by: u32, reciprocal: f32) -> u32 {
+  if EXACT {
+    return i / by;
+  }
+  let q = u32(f32(i) * reciprocal);
+  let rest = i32(i) - i32(q * by);
+  return u32(i32(q) + select(0, 1, rest >= i32(by)) - select(0, 1, rest < 0));
+}
 
 // The pixel at (h, w) of channel `channel` in row `row`; zero behind the end of the batch.
 fn augmented(row: u32, channel: u32, h: i32, w: i32) -> f32 {
@@ -71,12 +87,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   if index >= dims.count {
     return;
   }
-  let row = index / dims.pixels;
-  let column = index % dims.width;
-  let line = (index % dims.pixels) / dims.width;
-  let channel = line / dims.height;
-  let h = i32(line % dims.height);
-  let w = i32(column);
+  let row = divided(index, dims.pixels, dims.per_image);
+  let pixel = index - row * dims.pixels;
+  let line = divided(pixel, dims.width, dims.per_width);
+  let channel = divided(line, dims.height, dims.per_height);
+  let h = i32(line - channel * dims.height);
+  let w = i32(pixel - line * dims.width);
   var value = augmented(row, channel, h, w);
   if MIXUP == 1u {
     let before = select(row, min(step.valid, dims.n), row == 0u) - 1u;

@@ -22,6 +22,8 @@ struct Dims {
   windows_h: i32, // windows that cover all of x: H / KERNEL_H, rounded up
   windows_w: i32,
   count: i32,
+  per_windows_w: f32, // 1 / windows_w
+  per_windows_h: f32,
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
@@ -29,6 +31,18 @@ struct Dims {
 @group(0) @binding(2) var<storage, read> argmax: array<u32>;
 @group(0) @binding(3) var<storage, read> mask: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+
+const EXACT: bool = false;
+
+// i / by, from a reciprocal and mended by one: drivers divide lane by lane. EXACT where that may not be enough.
+fn divided(i: u32, by: u32, reciprocal: f32) -> u32 {
+  if EXACT {
+    return i / by;
+  }
+  let q = u32(f32(i) * reciprocal);
+  let rest = i32(i) - i32(q * by);
+  return u32(i32(q) + select(0, 1, rest >= i32(by)) - select(0, 1, rest < 0));
+}
 
 fn derivative(v: f32) -> f32 { return 1.0; }
 
@@ -38,9 +52,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   if index >= dims.count {
     return;
   }
-  let ow = index % dims.windows_w;
-  let oh = index / dims.windows_w % dims.windows_h;
-  let plane = index / (dims.windows_w * dims.windows_h);
+  let row = i32(divided(u32(index), u32(dims.windows_w), dims.per_windows_w));
+  let plane = i32(divided(u32(row), u32(dims.windows_h), dims.per_windows_h));
+  let ow = index - row * dims.windows_w;
+  let oh = row - plane * dims.windows_h;
   let corner = (plane * dims.h + oh * KERNEL_H) * dims.w + ow * KERNEL_W;
   var grad = 0.0;
   var position = -1;

@@ -1,6 +1,7 @@
 //! Adaptive pooling on `adaptive_pool` and `adaptive_pool_backward`.
 
 use super::activation::with_mask;
+use super::divide::{exact, reciprocal};
 use super::{Dim, Kernel};
 use crate::Result;
 use crate::graph::{AdaptivePool2d, AdaptivePool2dBackward, Node, longest_bin};
@@ -10,7 +11,8 @@ use crate::plan::{Lowering, Operand};
 const CHAIN: usize = 1024;
 
 fn dims(from: [usize; 2], to: [usize; 2], count: usize) -> Vec<Dim> {
-    [from[0], from[1], to[0], to[1], count].map(|size| Dim::U(size as u32)).into()
+    let sizes = [from[0], from[1], to[0], to[1], count].map(|size| Dim::U(size as u32));
+    sizes.into_iter().chain(to.map(reciprocal)).collect()
 }
 
 pub fn forward(ctx: &mut Lowering, node: &Node, pool: &AdaptivePool2d) -> Result<()> {
@@ -23,7 +25,7 @@ pub fn forward(ctx: &mut Lowering, node: &Node, pool: &AdaptivePool2d) -> Result
     let count = planes * pool.output[0] * pool.output[1];
     let operands = [Operand::Value(node.inputs[0]), result, Operand::Value(node.outputs[1])];
     let launch = ctx.launch(
-        Kernel::new("adaptive_pool").define("AVERAGE", false),
+        exact(Kernel::new("adaptive_pool").define("AVERAGE", false), count, &pool.output),
         &dims([h, w], pool.output, count),
         &operands,
         count as u64,
@@ -48,7 +50,7 @@ pub fn average(
         return average(ctx, between, y, planes, [from[0], to[1]], to);
     }
     let count = planes * to[0] * to[1];
-    let kernel = Kernel::new("adaptive_pool").define("AVERAGE", true);
+    let kernel = exact(Kernel::new("adaptive_pool").define("AVERAGE", true), count, &to);
     let launch = ctx.launch(kernel, &dims(from, to, count), &[x, y, Operand::Null], count as u64)?;
     launch.cost(positions(from, to, planes), format!("{planes} planes {from:?} -> {to:?}"));
     Ok(())
@@ -60,10 +62,10 @@ pub fn backward(ctx: &mut Lowering, node: &Node, back: &AdaptivePool2dBackward) 
     let argmax = node.inputs.get(1).map_or(Operand::Null, |&value| Operand::Value(value));
     let mask = node.epilogue.mask.as_ref().map_or(Operand::Null, |mask| Operand::Value(mask.output));
     let operands = [Operand::Value(node.inputs[0]), argmax, mask, Operand::Value(node.outputs[0])];
-    let kernel = Kernel::new("adaptive_pool_backward").define("AVERAGE", back.average);
     let (from, to) = ([x[2], x[3]], [dy[2], dy[3]]);
-    let launch =
-        ctx.launch(with_mask(kernel, &node.epilogue, false), &dims(from, to, count), &operands, count as u64)?;
+    let kernel = exact(Kernel::new("adaptive_pool_backward").define("AVERAGE", back.average), count, &from);
+    let dims: Vec<Dim> = dims(from, to, count).into_iter().chain(from.map(reciprocal)).collect();
+    let launch = ctx.launch(with_mask(kernel, &node.epilogue, false), &dims, &operands, count as u64)?;
     launch.cost(positions(from, to, x[0] * x[1]), format!("{dy:?} -> {x:?}"));
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! Batches of a resident data set on `gather`, and on `augment` and `gather_augmented` where they are changed.
+//! Batches of a resident data set on `gather` and `gather_words`, and on `augment` and `gather_augmented` where they are changed.
 
+use super::divide::{exact, reciprocal};
 use super::{Dim, Kernel};
 use crate::graph::{Gather, Node};
 use crate::plan::{Lowering, Operand};
@@ -18,12 +19,19 @@ pub fn lower(ctx: &mut Lowering, node: &Node, gather: &Gather) -> Result<()> {
         return augmented(ctx, node, gather);
     }
     let pixels: usize = shape[1..].iter().product();
-    let count = shape[0] * pixels;
-    let mut dims: Vec<Dim> =
-        [shape[0], pixels, shape[2] * shape[3], count].into_iter().map(|value| Dim::U(value as u32)).collect();
-    dims.extend(statistics(gather));
+    let (count, plane) = (shape[0] * pixels, shape[2] * shape[3]);
     let operands: Vec<Operand> = node.inputs.iter().chain(&node.outputs).map(|&value| Operand::Value(value)).collect();
-    let launch = ctx.launch(Kernel::new("gather"), &dims, &operands, count as u64)?;
+    let words = plane.is_multiple_of(4);
+    let (kernel, numbers, by) = match words {
+        true => ("gather_words", vec![pixels / 4, plane / 4, count / 4], vec![pixels / 4]),
+        false => ("gather", vec![shape[0], pixels, plane, count], vec![pixels, plane]),
+    };
+    let mut dims: Vec<Dim> = numbers.iter().map(|&value| Dim::U(value as u32)).collect();
+    dims.extend(by.iter().map(|&by| reciprocal(by)));
+    dims.resize(dims.len().next_multiple_of(4), Dim::U(0));
+    dims.extend(statistics(gather));
+    let invocations = numbers.last().map_or(0, |&count| count);
+    let launch = ctx.launch(exact(Kernel::new(kernel), invocations, &by), &dims, &operands, invocations as u64)?;
     launch.cost(2 * count as u64, format!("{shape:?}"));
     Ok(())
 }
@@ -58,10 +66,12 @@ fn augmented(ctx: &mut Lowering, node: &Node, gather: &Gather) -> Result<()> {
     let count = shape[0] * pixels;
     let words = [n, pixels as u32, height, width, count as u32, augment.cutout];
     let mut dims: Vec<Dim> = words.into_iter().map(Dim::U).collect();
+    dims.extend([pixels, shape[3], shape[2]].map(reciprocal));
     // Vectors of a uniform block lie at multiples of 16 bytes.
-    dims.extend([Dim::U(0); 2]);
+    dims.extend([Dim::U(0); 3]);
     dims.extend(statistics(gather));
-    let launch = ctx.launch(named("gather_augmented"), &dims, &[images, rows, value(0)], count as u64)?;
+    let kernel = exact(named("gather_augmented"), count, &[pixels]);
+    let launch = ctx.launch(kernel, &dims, &[images, rows, value(0)], count as u64)?;
     launch.cost(u64::from(6 + 9 * mixup) * count as u64, format!("{shape:?}"));
     Ok(())
 }

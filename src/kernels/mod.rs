@@ -110,6 +110,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("fill", include_str!("../../shaders/fill.wgsl")),
     ("gather", include_str!("../../shaders/gather.wgsl")),
     ("gather_augmented", include_str!("../../shaders/gather_augmented.wgsl")),
+    ("gather_words", include_str!("../../shaders/gather_words.wgsl")),
     ("loss_shares", include_str!("../../shaders/loss_shares.wgsl")),
     ("loss_sum", include_str!("../../shaders/loss_sum.wgsl")),
     ("matmul", include_str!("../../shaders/matmul.wgsl")),

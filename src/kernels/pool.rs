@@ -11,10 +11,10 @@ use crate::plan::{Lowering, Operand};
 /// The most positions of an average's window that are unrolled where there is another way.
 const UNROLLED: usize = 64;
 
-/// Extents of input and result, and how windows lie.
-fn dims(pool: &Pool2d, x: &[usize], y: &[usize]) -> Vec<Dim> {
-    let numbers = [x[2], x[3], y[2], y[3], pool.stride[0], pool.stride[1], pool.padding[0], pool.padding[1]];
-    let mut dims: Vec<Dim> = numbers.into_iter().map(|value| Dim::I(value as i32)).collect();
+/// Extents of input and result, then `rest`, and whether averages count the padding.
+fn dims(pool: &Pool2d, x: &[usize], y: &[usize], rest: &[usize]) -> Vec<Dim> {
+    let numbers = [x[2], x[3], y[2], y[3]].into_iter().chain(rest.iter().copied());
+    let mut dims: Vec<Dim> = numbers.map(|value| Dim::I(value as i32)).collect();
     if pool.average {
         dims.push(Dim::I(pool.count_include_pad.into()));
     }
@@ -61,10 +61,15 @@ pub fn forward(ctx: &mut Lowering, node: &Node, pool: &Pool2d) -> Result<()> {
         ctx.launch(kernel, &dims, &operands, invocations)?.cost(flops, format!("{x:?} -> {y:?}"));
         return Ok(());
     }
-    let mut dims = dims(pool, &x, &y);
-    dims.push(Dim::I(count as i32));
+    let mut dims = dims(pool, &x, &y, &[pool.stride, pool.padding].concat());
+    dims.extend([Dim::I(count as i32), reciprocal(y[3]), reciprocal(y[2])]);
     let (name, invocations) = if pool.average { ("avg_pool", count) } else { ("max_pool", count.div_ceil(4)) };
-    ctx.launch(kernel(name, pool), &dims, &operands, invocations as u64)?.cost(flops, format!("{x:?} -> {y:?}"));
+    let mut kernel = exact(kernel(name, pool), count, &y[2..]);
+    let fits = |axis: usize| (y[2 + axis] - 1) * pool.stride[axis] + pool.kernel[axis] <= x[2 + axis];
+    if !pool.average && pool.padding == [0; 2] && fits(0) && fits(1) {
+        kernel = kernel.define("INSIDE", true);
+    }
+    ctx.launch(kernel, &dims, &operands, invocations as u64)?.cost(flops, format!("{x:?} -> {y:?}"));
     Ok(())
 }
 
@@ -82,19 +87,36 @@ pub fn backward(ctx: &mut Lowering, node: &Node, back: &Pool2dBackward) -> Resul
         return Ok(());
     }
     let side_by_side = pool.stride == pool.kernel && pool.padding == [0; 2] && !pool.average;
-    let (name, mut dims, count) = if side_by_side {
-        let windows = [x[2].div_ceil(pool.kernel[0]), x[3].div_ceil(pool.kernel[1])];
-        let dims = [x[2], x[3], dy[2], dy[3], windows[0], windows[1]].map(|value| Dim::I(value as i32));
-        ("max_pool_windows", dims.to_vec(), x[0] * x[1] * windows[0] * windows[1])
-    } else {
-        let name = if pool.average { "avg_pool_backward" } else { "max_pool_backward" };
-        (name, dims(pool, x, &dy), x.iter().product())
-    };
-    dims.push(Dim::I(count as i32));
-    let mut kernel = with_mask(kernel(name, pool), &node.epilogue, false);
+    let (kernel, dims, count) = if side_by_side { windows(pool, x, &dy) } else { quads(pool, x, &dy) };
+    let mut kernel = with_mask(kernel, &node.epilogue, false);
     if node.epilogue.mask.as_ref().is_some_and(|mask| mask.pooled) {
         kernel = kernel.define("POOLED", true);
     }
     ctx.launch(kernel, &dims, &operands, count as u64)?.cost(flops, format!("{dy:?} -> {x:?}"));
     Ok(())
+}
+
+/// The gradient of maxima side by side, a window to an invocation: kernel, dimensions, invocations.
+fn windows(pool: &Pool2d, x: &[usize], dy: &[usize]) -> (Kernel, Vec<Dim>, usize) {
+    let [h, w] = [0, 1].map(|axis| x[2 + axis].div_ceil(pool.kernel[axis]));
+    let count = x[0] * x[1] * h * w;
+    let mut dims = dims(pool, x, dy, &[h, w, count]);
+    dims.extend([reciprocal(w), reciprocal(h)]);
+    (exact(kernel("max_pool_windows", pool), count, &[w, h]), dims, count)
+}
+
+/// The gradient of any windows, four pixels to an invocation: kernel, dimensions, invocations.
+fn quads(pool: &Pool2d, x: &[usize], dy: &[usize]) -> (Kernel, Vec<Dim>, usize) {
+    let quads = x[3].div_ceil(4);
+    let count = x[0] * x[1] * x[2] * quads;
+    let mut dims = dims(pool, x, dy, &pool.padding);
+    dims.extend([Dim::U(quads as u32), Dim::U(count as u32), reciprocal(quads), reciprocal(x[2])]);
+    let name = if pool.average { "avg_pool_backward" } else { "max_pool_backward" };
+    let ([kernel_h, kernel_w], [stride_h, stride_w]) = (pool.kernel, pool.stride);
+    let kernel = kernel(name, pool)
+        .define("STRIDE_H", stride_h)
+        .define("STRIDE_W", stride_w)
+        .define("COVER_H", (kernel_h - 1) / stride_h + 1)
+        .define("COVER_W", (kernel_w + 2) / stride_w + 1);
+    (exact(kernel, count, &[quads, x[2]]), dims, count)
 }

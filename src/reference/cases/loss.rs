@@ -94,7 +94,7 @@ fn options() -> Vec<Result<Case>> {
     (1..16).map(cross_entropy).chain(sizes.flat_map(|(n, c)| [bce(n, c, false), bce(n, c, true)])).collect()
 }
 
-fn others() -> [Result<Case>; 16] {
+fn others() -> [Result<Case>; 18] {
     [
         case("softmax of large logits", |g| {
             let x = g.tensor(&[5, 7])?;
@@ -127,6 +127,8 @@ fn others() -> [Result<Case>; 16] {
         }),
         gather([23, 3, 5, 7], 9),
         gather([4, 1, 1, 1], 4),
+        gather([23, 3, 6, 10], 9),
+        gather([11, 1, 2, 2], 5),
         augmented([23, 3, 8, 7], 9, "crop:4", 0),
         augmented([23, 1, 8, 7], 23, "flip", 0),
         augmented([70, 3, 9, 6], 67, "cutout:5", 0),

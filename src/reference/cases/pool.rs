@@ -29,6 +29,7 @@ fn both(average: bool, activated: bool) -> Vec<Result<Case>> {
         pool("3x3 stride 2 ceil", [2, 7, 14, 12], [3, 3], [2, 2], [0, 0], true),
         pool("3x3 stride 2 padding 1", [1, 5, 10, 11], [3, 3], [2, 2], [1, 1], false),
         pool("3x3 stride 2 padding 1 ceil", [1, 5, 10, 12], [3, 3], [2, 2], [1, 1], true),
+        pool("5x3 stride 2x1 padding 2x1", [2, 3, 11, 13], [5, 3], [2, 1], [2, 1], false),
         pool("3x3 stride 1 padding 1", [2, 3, 5, 7], [3, 3], [1, 1], [1, 1], false),
         pool("2x3 stride 1x2 padding 1x0", [3, 2, 5, 9], [2, 3], [1, 2], [1, 0], false),
         pool("1x4 stride 1x3", [1, 1, 1, 101], [1, 4], [1, 3], [0, 0], true),
