@@ -1,65 +1,165 @@
-//! Kernels and whole steps on the best adapter (or `WGRAD_ADAPTER`), in operations per second as their definitions count
-//! them. `cargo bench` compares with its own last run; `wgrad profile` shows single dispatches.
+//! Operators one by one at the layer shapes of networks, forward and by each operand, against the adapter's ceilings.
+//!
+//! ```text
+//! cargo bench                                    products and convolutions of the size of targets, and the small networks
+//! cargo bench -- resnet50:8 vgg16:2              the layers of these networks at these batches
+//! cargo bench -- lenet5:64 conv                  of these only operators whose line contains `conv`
+//! ```
+//!
+//! Times are those of the adapter's clock, summed over the dispatches of a plan, the median of several runs; operands are
+//! zeros, which cost what other numbers cost. `WGRAD_ADAPTER` chooses the adapter. Whole networks are measured by `wgrad
+//! bench` and `wgrad profile`, beside PyTorch by `benches/compare`.
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use wgrad::gpu::{Gpu, Runner};
-use wgrad::graph::{Conv2d, DType, Graph, Value, differentiate_from};
+use std::collections::BTreeSet;
+use wgrad::gpu::{Ceilings, Gpu, Runner};
+use wgrad::graph::{Conv2d, DType, Graph, Op, Shape, Value, differentiate_from};
 use wgrad::plan::Program;
-use wgrad::prelude::{Settings, data, models};
-use wgrad::train::training_program;
+use wgrad::prelude::models;
+use wgrad::{Error, Result};
 
-fn bench(criterion: &mut Criterion, gpu: &Gpu, name: &str, program: &Program) {
-    let runner = pollster::block_on(Runner::new(gpu, program)).expect("the plan fits the adapter");
-    let mut group = criterion.benchmark_group("wgrad");
-    group.sample_size(20).throughput(Throughput::Elements(runner.plan().flops()));
-    group.bench_function(name, |bencher| bencher.iter(|| runner.run().expect("the device is alive")));
-    group.finish();
+/// Networks and batches that are measured where none is named.
+const USUAL: [&str; 4] = ["lenet5:64", "alexnet-cifar:32", "vgg11-cifar:32", "resnet18-cifar:16"];
+const REPEAT: usize = 9;
+
+/// One operator on operands of these shapes.
+struct Layer {
+    label: String,
+    op: Op,
+    shapes: Vec<Shape>,
 }
 
-/// The program of one operator, or of its gradients alone.
-fn operator(
-    build: impl Fn(&mut Graph) -> wgrad::Result<(Value, Vec<Value>)>,
-    gradients: bool,
-) -> wgrad::Result<Program> {
-    let mut graph = Graph::new();
-    let (output, wrt) = build(&mut graph)?;
-    if !gradients {
-        return Ok(Program::new("forward", graph, &[output]));
+fn main() -> Result<()> {
+    // `cargo bench` itself adds `--bench`.
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let (networks, filters): (Vec<_>, Vec<_>) = words.iter().map(String::as_str).partition(|word| word.contains(':'));
+    let mut layers = vec![];
+    if networks.is_empty() {
+        layers.extend(products()?);
+        layers.extend(convolutions()?);
     }
-    let shape = graph.shape(output).to_vec();
-    let seed = graph.input("seed", &shape, DType::F32)?;
-    let derived = differentiate_from(&graph, &[(output, seed)], &wrt)?;
-    let outputs: Vec<Value> = derived.grads.into_iter().flatten().collect();
-    Ok(Program::new("backward", derived.graph, &outputs))
+    for network in if networks.is_empty() { &USUAL[..] } else { &networks[..] } {
+        layers.extend(layers_of(network)?);
+    }
+    let gpu = Gpu::new()?;
+    let ceilings = pollster::block_on(Ceilings::measure(&gpu))?;
+    println!("{}", gpu.describe());
+    let Ceilings { flops, bytes } = ceilings;
+    println!("ceilings: {:.1} GFLOP/s of arithmetic, {:.1} GB/s of copying", flops / 1e9, bytes / 1e9);
+    println!("{:<78} {:>10} {:>9} {:>7} {:>8}", "operator", "µs", "GFLOP/s", "GB/s", "ceiling");
+    let mut seen = BTreeSet::new();
+    for layer in &layers {
+        for way in layer.ways()? {
+            let line = format!("{} {}", layer.label, way.name);
+            if filters.iter().all(|filter| line.contains(filter)) && seen.insert(line.clone()) {
+                measure(&gpu, &ceilings, &line, &way)?;
+            }
+        }
+    }
+    Ok(())
 }
 
-fn all(criterion: &mut Criterion) {
-    let gpu = Gpu::new().expect("an adapter");
-    let matmul = |graph: &mut Graph| {
-        let (a, b) = (graph.input("a", &[512, 512], DType::F32)?, graph.input("b", &[512, 512], DType::F32)?);
-        Ok((graph.matmul(a, b, false, false)?, vec![a, b]))
+/// A computation of a layer: `forward`, or the gradient by one of its operands.
+type Way = Program;
+
+fn measure(gpu: &Gpu, ceilings: &Ceilings, line: &str, way: &Way) -> Result<()> {
+    let runner = pollster::block_on(Runner::new(gpu, way))?;
+    runner.run()?;
+    let mut times = Vec::with_capacity(REPEAT);
+    for _ in 0..REPEAT {
+        let timings = pollster::block_on(runner.timings())?;
+        times.push(timings.iter().map(|timing| timing.duration / 1e9).sum::<f64>());
+    }
+    times.sort_by(f64::total_cmp);
+    let seconds = times[REPEAT / 2];
+    // What the operator reads and writes, not what its kernels do on the way.
+    let (flops, bytes) = (runner.plan().flops(), tensors(way));
+    let of_ceiling = 100.0 * ceilings.least(flops, bytes) / seconds;
+    println!(
+        "{line:<78} {:>10.1} {:>9.2} {:>7.2} {of_ceiling:>6.0} %",
+        1e6 * seconds,
+        flops as f64 / seconds / 1e9,
+        bytes as f64 / seconds / 1e9,
+    );
+    Ok(())
+}
+
+/// Bytes of the inputs that a program reads, and of its outputs.
+fn tensors(program: &Program) -> u64 {
+    let read: BTreeSet<Value> = program.graph.nodes().iter().flat_map(|node| node.inputs.iter().copied()).collect();
+    let inputs = program.graph.inputs().map(|(_, value)| value).filter(|value| read.contains(value));
+    inputs.chain(program.outputs.iter().copied()).map(|value| program.graph.info(value).bytes()).sum()
+}
+
+impl Layer {
+    fn ways(&self) -> Result<Vec<Way>> {
+        let mut graph = Graph::new();
+        let inputs = self.shapes.iter().enumerate();
+        let inputs: Vec<Value> =
+            inputs.map(|(index, shape)| graph.input(&format!("x{index}"), shape, DType::F32)).collect::<Result<_>>()?;
+        let output = graph.add_node(self.op.clone(), &inputs)?[0];
+        let mut ways = vec![Program::new("forward", graph.clone(), &[output])];
+        let shape = graph.shape(output).to_vec();
+        let seed = graph.input("seed", &shape, DType::F32)?;
+        // A gradient by a bias rides along with that by the weight.
+        let weighted = matches!(self.op, Op::Conv2d(_) | Op::MatMul(_));
+        let names = if weighted { ["data", "weight"] } else { ["backward", ""] };
+        for (&input, name) in inputs.iter().zip(names) {
+            let derived = differentiate_from(&graph, &[(output, seed)], &[input])?;
+            let outputs: Vec<Value> = derived.grads.into_iter().flatten().collect();
+            ways.push(Program::new(name, derived.graph, &outputs));
+        }
+        Ok(ways)
+    }
+}
+
+fn products() -> Result<Vec<Layer>> {
+    let square = |side: usize| Layer {
+        label: format!("matmul {side}x{side}x{side}"),
+        op: Op::MatMul(Default::default()),
+        shapes: vec![vec![side; 2]; 2],
     };
-    let conv = |graph: &mut Graph| {
-        let x = graph.input("x", &[8, 64, 32, 32], DType::F32)?;
-        let weight = graph.input("weight", &[64, 64, 3, 3], DType::F32)?;
-        Ok((graph.conv2d(x, weight, None, Conv2d { padding: [1; 2], ..Conv2d::default() })?, vec![x, weight]))
-    };
-    for gradients in [false, true] {
-        let way = if gradients { "backward" } else { "forward" };
-        bench(criterion, &gpu, &format!("matmul 512 {way}"), &operator(matmul, gradients).expect("shapes fit"));
-        bench(
-            criterion,
-            &gpu,
-            &format!("conv 3x3 n8 c64 32x32 k64 {way}"),
-            &operator(conv, gradients).expect("shapes fit"),
-        );
-    }
-    for batch_size in [64, 256] {
-        let settings = Settings { batch_size, ..Settings::default() };
-        let program = training_program(&models::lenet5(10), &data::digits(), &settings).expect("shapes fit");
-        bench(criterion, &gpu, &format!("lenet5 step {batch_size}"), &program);
-    }
+    Ok([512, 1024, 2048].map(square).into())
 }
 
-criterion_group!(benches, all);
-criterion_main!(benches);
+fn convolutions() -> Result<Vec<Layer>> {
+    let op = Op::Conv2d(Conv2d { padding: [1; 2], ..Conv2d::default() });
+    let layer = |(n, c, side): (usize, usize, usize)| {
+        let shapes = vec![vec![n, c, side, side], vec![c, c, 3, 3]];
+        Layer { label: label(&op, &shapes), op: op.clone(), shapes }
+    };
+    Ok([(8, 64, 32), (8, 128, 32), (8, 256, 16)].map(layer).into())
+}
+
+/// The layers of `MODEL:BATCH` that cost something, without their biases.
+fn layers_of(network: &str) -> Result<Vec<Layer>> {
+    let usage = || Error::usage(format!("{network} is not of the form MODEL:BATCH, such as resnet18-cifar:16"));
+    let (name, batch) = network.split_once(':').ok_or_else(usage)?;
+    let model = models::by_name(name, 10)?;
+    let traced = model.trace(batch.parse().map_err(|_| usage())?, model.input_for([3, 32, 32]))?;
+    let graph = &traced.graph;
+    let wanted = |op: &Op| matches!(op, Op::Conv2d(_) | Op::MatMul(_) | Op::Pool2d(_) | Op::AdaptivePool2d(_));
+    let nodes = graph.nodes().iter().filter(|node| wanted(&node.op));
+    Ok(nodes
+        .map(|node| {
+            let operands = node.inputs.iter().take(2);
+            let shapes: Vec<Shape> = operands.map(|&value| graph.shape(value).into()).collect();
+            Layer { label: label(&node.op, &shapes), op: node.op.clone(), shapes }
+        })
+        .collect())
+}
+
+fn label(op: &Op, shapes: &[Shape]) -> String {
+    let extents = |shape: &Shape| shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+    let operands: Vec<String> = shapes.iter().map(extents).collect();
+    let attributes = match op {
+        Op::Conv2d(conv) => {
+            let mut text = format!(" s{} p{}", conv.stride[0], conv.padding[0]);
+            if conv.groups > 1 {
+                text += &format!(" g{}", conv.groups);
+            }
+            text
+        }
+        _ => String::new(),
+    };
+    format!("{} {}{attributes}", op.name(), operands.join(" * "))
+}

@@ -6,6 +6,7 @@
 //! blocking forms and need no runtime.
 
 mod adapters;
+mod ceilings;
 mod executable;
 mod faults;
 mod memory;
@@ -16,6 +17,7 @@ mod run;
 mod staging;
 
 pub use adapters::{AdapterSummary, list, list_async};
+pub use ceilings::Ceilings;
 pub use executable::Executable;
 pub use memory::{Buffer, Memory};
 pub use profile::Timing;

@@ -82,18 +82,24 @@ pub struct Runner {
 impl Runner {
     /// Plans `program` for `gpu` and makes it ready to run.
     pub async fn new(gpu: &Gpu, program: &Program) -> Result<Self> {
-        let plan = Plan::new(program, gpu.target())?;
-        let memory = Memory::new(gpu, &plan.buffers).await?;
-        let executable = Executable::new(gpu, &plan, &memory).await?;
-        let staging = Staging::new(gpu, "results", 4 << 20).await?;
-        let steps = Region { role: Role::Steps, offset: 0, size: STEP_BLOCK };
+        let runner = Self::of(gpu, Plan::new(program, gpu.target())?).await?;
         let mixup = program.graph.nodes().iter().find_map(|node| match &node.op {
             Op::Gather(gather) => Some(gather.augment.lambda(gather.seed, 0)),
             _ => None,
         });
         let lambda = mixup.unwrap_or_default();
-        memory.write(gpu, &steps, &StepNumbers { lambda, ..StepNumbers::once() }.to_bytes())?;
-        Ok(Self { gpu: gpu.clone(), plan, memory, executable, staging })
+        runner.set_step(StepNumbers { lambda, ..StepNumbers::once() })?;
+        Ok(runner)
+    }
+
+    /// Makes `plan`, which was made for `gpu`, ready to run.
+    pub async fn of(gpu: &Gpu, plan: Plan) -> Result<Self> {
+        let memory = Memory::new(gpu, &plan.buffers).await?;
+        let executable = Executable::new(gpu, &plan, &memory).await?;
+        let staging = Staging::new(gpu, "results", 4 << 20).await?;
+        let runner = Self { gpu: gpu.clone(), plan, memory, executable, staging };
+        runner.set_step(StepNumbers::once())?;
+        Ok(runner)
     }
 
     /// The plan.

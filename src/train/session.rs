@@ -119,6 +119,11 @@ impl Session {
         &self.train
     }
 
+    /// The plan of a forward pass on test images, with loss.
+    pub fn eval_plan(&self) -> &Plan {
+        &self.eval
+    }
+
     /// Bytes of every buffer of the run.
     pub fn buffers(&self) -> &BTreeMap<Role, u64> {
         &self.buffers

@@ -1,4 +1,4 @@
-//! `wgrad bench`: what a training step costs.
+//! `wgrad bench`: what a training step or a forward pass costs the adapter and the host.
 
 mod replay;
 
@@ -45,9 +45,14 @@ struct Measured {
     step: Duration,
     steps: u64,
     images: usize,
+    /// Time of the host per step, in submits of [`HOST_STEPS`].
+    host: Duration,
     flops: u64,
     memory: u64,
 }
+
+/// The steps of a submit by which the host's time is measured.
+const HOST_STEPS: usize = 16;
 
 pub fn run(context: &Context, options: &Options) -> Result<u8> {
     if options.batch == 0 {
@@ -71,8 +76,16 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
         return Ok(0);
     }
     out::print(format_args!("{what} of {} images on {}, medians", options.batch, gpu.describe()))?;
-    let mut table =
-        out::table(&["model", ">ms per step", ">images/s", ">GFLOP/s", ">first step", ">memory, bytes", ">steps"]);
+    let mut table = out::table(&[
+        "model",
+        ">ms per step",
+        ">images/s",
+        ">GFLOP/s",
+        ">host µs",
+        ">first step",
+        ">memory, bytes",
+        ">steps",
+    ]);
     for measured in &all {
         let seconds = measured.step.as_secs_f64();
         table.add_row([
@@ -80,6 +93,7 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
             format!("{:.3}", 1e3 * seconds),
             out::count((measured.images as f64 / seconds) as u64),
             format!("{:.1}", measured.flops as f64 / seconds / 1e9),
+            format!("{:.0}", 1e6 * measured.host.as_secs_f64()),
             out::duration(measured.first.as_secs_f64()),
             out::count(measured.memory),
             out::count(measured.steps),
@@ -104,7 +118,8 @@ async fn measure(gpu: &Gpu, name: &str, begin: Instant, options: &Options) -> Re
     session.set_order(&order)?;
     let part = if options.forward { &dataset.test } else { &dataset.train };
     let images = options.batch.min(part.len());
-    let memory = session.buffers().values().sum();
+    // What forward passes need, where these are all that is done.
+    let memory = if options.forward { session.eval_plan().bytes() } else { session.buffers().values().sum() };
     // Whole batches, one after the other, at a rate at which nothing diverges.
     let rates = settings.optimizer.step_numbers(1e-4, 1);
     let step = StepNumbers { valid: images as u32, rates, ..StepNumbers::default() };
@@ -113,12 +128,10 @@ async fn measure(gpu: &Gpu, name: &str, begin: Instant, options: &Options) -> Re
     replay.steps(1).await?;
     let first = begin.elapsed();
     let (steps, median) = replay.median(options.steps).await?;
-    let forward = wgrad::plan::Plan::new(
-        &wgrad::plan::Program::new("forward", network.graph.clone(), &[network.logits]),
-        gpu.target(),
-    )?;
-    let flops = if options.forward { forward.flops() } else { replay.session.plan().flops() };
-    Ok(Measured { model: name.into(), first, step: median, steps, images, flops, memory })
+    let host = replay.host(HOST_STEPS).await?;
+    let plan = if options.forward { replay.session.eval_plan() } else { replay.session.plan() };
+    let flops = plan.flops();
+    Ok(Measured { model: name.into(), first, step: median, steps, images, host, flops, memory })
 }
 
 fn as_json(measured: &Measured) -> serde_json::Value {
@@ -128,6 +141,7 @@ fn as_json(measured: &Measured) -> serde_json::Value {
         "milliseconds_per_step": 1e3 * seconds,
         "images_per_second": measured.images as f64 / seconds,
         "gflops_per_second": measured.flops as f64 / seconds / 1e9,
+        "host_seconds_per_step": measured.host.as_secs_f64(),
         "seconds_to_first_step": measured.first.as_secs_f64(),
         "memory_bytes": measured.memory,
         "steps": measured.steps,

@@ -44,6 +44,22 @@ impl Replay {
         Ok(())
     }
 
+    /// The median time that the host is busy with a step: recording and submitting `count` of them, the adapter idle
+    /// before. Few submits, where steps are long.
+    pub async fn host(&mut self, count: usize) -> Result<Duration> {
+        let count = count.min(self.session.most_batches());
+        let (begin, mut times) = (Instant::now(), Vec::new());
+        while times.is_empty() || (times.len() < 9 && begin.elapsed() < LONG) {
+            let steps = self.next(count);
+            let one = Instant::now();
+            self.session.train(&steps).await?;
+            times.push(one.elapsed() / count as u32);
+            while self.session.finish_one().await?.is_some() {}
+        }
+        times.sort();
+        Ok(times[times.len() / 2])
+    }
+
     /// The number of steps that were measured, and the median time of one over submits of several.
     pub async fn median(&mut self, wanted: Option<u64>) -> Result<(u64, Duration)> {
         // Drivers compile at the first use, and some get faster over the next ones.

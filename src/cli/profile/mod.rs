@@ -7,7 +7,7 @@ use super::{Context, out, reading};
 use report::Cost;
 use std::path::PathBuf;
 use wgrad::data::{Dataset, Need, Part};
-use wgrad::gpu::{Gpu, Runner, StepNumbers, Timing};
+use wgrad::gpu::{Ceilings, Gpu, Runner, StepNumbers, Timing};
 use wgrad::nn::{Model, models};
 use wgrad::train::{Settings, initial_state, training_program};
 use wgrad::{Error, Result};
@@ -53,17 +53,16 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
     let gpu = context.gpu()?;
     let (runner, timings) = measure(&gpu, &model, &dataset, options)?;
     let plan = runner.plan();
-    let cost = |(index, timing): (usize, &Timing)| {
-        let dispatch = &plan.dispatches[index];
-        Cost { seconds: timing.duration / 1e9, flops: dispatch.launch.flops, bytes: dispatch.bytes }
-    };
-    let costs: Vec<Cost> = timings.iter().enumerate().map(cost).collect();
+    let ceilings = pollster::block_on(Ceilings::measure(&gpu))?;
+    let pairs = plan.dispatches.iter().zip(&timings);
+    let costs: Vec<Cost> =
+        pairs.map(|(dispatch, timing)| Cost::new(dispatch, timing.duration / 1e9, &ceilings)).collect();
     if let Some(path) = &options.trace {
         trace::write(path, &gpu.describe(), plan, &timings)?;
         out::note(format_args!("trace in {}; open it at https://ui.perfetto.dev", path.display()));
     }
     if options.json {
-        out::json(&report::as_json(&gpu, plan, &costs))?;
+        out::json(&report::as_json(&gpu, plan, &costs, &ceilings))?;
         return Ok(0);
     }
     report::print(plan, &costs)?;
@@ -77,6 +76,12 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
         options.batch,
         plan.flops() as f64 / total.max(1e-12) / 1e9,
         options.repeat,
+    ))?;
+    out::print(format_args!(
+        "ceilings: {:.1} GFLOP/s of arithmetic, {:.1} GB/s of copying, measured before; the last column is the least time \
+         they allow over the time taken, which only algorithms that save operations can bring above 100 %",
+        ceilings.flops / 1e9,
+        ceilings.bytes / 1e9,
     ))?;
     Ok(0)
 }
