@@ -104,6 +104,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("conv_pack", include_str!("../../shaders/conv_pack.wgsl")),
     ("conv_weight", include_str!("../../shaders/conv_weight.wgsl")),
     ("conv_weight_lanes", include_str!("../../shaders/conv_weight_lanes.wgsl")),
+    ("conv_weight_rows", include_str!("../../shaders/conv_weight_rows.wgsl")),
     ("copy", include_str!("../../shaders/copy.wgsl")),
     ("cross_entropy", include_str!("../../shaders/cross_entropy.wgsl")),
     ("dropout", include_str!("../../shaders/dropout.wgsl")),

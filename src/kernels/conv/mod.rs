@@ -2,6 +2,7 @@
 
 mod direct;
 mod phases;
+mod rows;
 mod weight;
 
 pub use weight::backward_weight;

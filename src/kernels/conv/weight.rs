@@ -1,5 +1,7 @@
-//! Gradients of a convolution by weight and bias, on `conv_weight` or `conv_weight_lanes` with `reduce_splits`.
+//! Gradients of a convolution by weight and bias, on `conv_weight`, `conv_weight_lanes` or `conv_weight_rows` with
+//! `reduce_splits`.
 
+use super::rows::Rows;
 use super::{COLS, i, span};
 use crate::Result;
 use crate::graph::{Conv2dBackwardWeight, Node};
@@ -24,13 +26,15 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
     let lanes = ctx.target.lanes.map(|lanes| lanes as usize);
     let flops = 2 * (w.iter().product::<usize>() * dy[0] * dy[2]) as u64 * dy[3] as u64;
     let light = flops < LIGHT;
+    let by_rows = lanes.and_then(|lanes| Rows::new(back, lanes, [x[3], dy[3]], flops));
     // Output channels of an invocation or workgroup, and its input channels.
-    let (kt, ct) = match lanes {
-        Some(lanes) => {
+    let (kt, ct) = match (lanes, &by_rows) {
+        (Some(lanes), Some(rows)) => (lanes * rows.kl, rows.ct),
+        (Some(lanes), None) => {
             let per_lane = if outputs > lanes { 2 } else { 1 };
             (lanes * per_lane, (if light { 50 } else { 100 } / (taps_h * s * per_lane)).clamp(1, 4).min(w[1]))
         }
-        None => (4, 1),
+        (None, _) => (4, 1),
     };
     let (tiles, channel_tiles) = (outputs.div_ceil(kt), w[1].div_ceil(ct));
     let units = conv.groups * tiles * channel_tiles * blocks;
@@ -41,15 +45,16 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
     let values = [node.inputs[0], node.inputs[1]];
     let sample_blocks = ctx.row_ranges(&values, ctx.target.block())?;
     let rows = sample_blocks[0].len() * dy[2];
-    let blocks_w = dy[3].div_ceil(COLS);
+    let blocks_w = dy[3].div_ceil(by_rows.as_ref().map_or(COLS, |rows| rows.pos));
     let busy = ctx.target.busy() as usize / lanes.map_or(1, |lanes| 2 * lanes);
     let wanted = busy.div_ceil(units).min((16 << 20) / (4 * weights)).max(1);
     let rows_per_split = rows.div_ceil(wanted).min((32_768 / blocks_w).max(1));
     let splits_of = |block: &Range<usize>| (block.len() * dy[2]).div_ceil(rows_per_split);
     let splits = sample_blocks.iter().map(splits_of).sum();
 
-    let (kernel, own) = match lanes {
-        Some(lanes) => {
+    let (kernel, own) = match (lanes, &by_rows) {
+        (Some(_), Some(rows)) => (rows.kernel(), vec![]),
+        (Some(lanes), None) => {
             let window = ct * taps_h * span_w;
             let own = vec![
                 ("KL", kt / lanes),
@@ -69,22 +74,22 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
             };
             (kernel, own)
         }
-        None => {
+        (None, _) => {
             let own = vec![("COLS", COLS), ("KT", kt), ("KV", kt / 4), ("TILE", taps_h * s * kt / 4)];
             (Kernel::new("conv_weight").define("EDGE", outputs < kt), own)
         }
     };
-    let kernel = [
+    let common = [
         ("TAP_ROWS", taps_h),
         ("TAP_COLS", s),
         ("STRIDE_W", conv.stride[1]),
         ("DILATION_H", conv.dilation[0]),
         ("DILATION_W", conv.dilation[1]),
         ("SPAN_W", span_w),
-    ]
-    .into_iter()
-    .chain(own)
-    .fold(kernel.define("BIAS", back.bias), |kernel, (name, value)| kernel.define(name, value));
+    ];
+    let common = common.into_iter().filter(|_| by_rows.is_none());
+    let kernel =
+        common.chain(own).fold(kernel.define("BIAS", back.bias), |kernel, (name, value)| kernel.define(name, value));
     let note = format!("x {x:?}, dy {dy:?} -> {w:?}, {splits} splits");
     let bias = node.outputs.get(1).map_or(Operand::Null, |&bias| Operand::Value(bias));
     let results = [(Operand::Value(node.outputs[0]), weights), (bias, if back.bias { w[0] } else { 0 })];
