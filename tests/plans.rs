@@ -13,7 +13,9 @@ use wgrad::train::{ClassWeights, training_program};
 fn targets() -> Vec<Target> {
     let mut targets: Vec<Target> =
         [Class::Cpu, Class::Integrated, Class::Discrete, Class::Other].map(Target::portable).into();
-    targets.extend([4, 8, 16].map(|lanes| Target { lanes: Some(lanes), ..Target::portable(Class::Cpu) }));
+    for wide in [false, true] {
+        targets.extend([4, 8, 16].map(|lanes| Target { lanes: Some(lanes), wide, ..Target::portable(Class::Cpu) }));
+    }
     targets
 }
 

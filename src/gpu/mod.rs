@@ -82,7 +82,7 @@ impl Gpu {
         let wanted = options.adapter.clone().or_else(|| environment("WGRAD_ADAPTER"));
         let adapter = adapters::choose(wanted.as_deref()).await?;
         let info = adapter.get_info();
-        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP;
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_features: adapter.features() & wanted,
@@ -209,6 +209,7 @@ fn target(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Featu
     let wanted = environment("WGRAD_SUBGROUPS").is_none_or(|value| value != "0");
     Target {
         lanes: (subgroups && same && wanted).then_some(info.subgroup_min_size),
+        wide: subgroups && features.contains(wgpu::Features::SHADER_INT64),
         max_binding: limits.max_storage_buffer_binding_size,
         max_buffer: limits.max_buffer_size,
         max_workgroups: limits.max_compute_workgroups_per_dimension,

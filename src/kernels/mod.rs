@@ -117,6 +117,8 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("loss_sum", include_str!("../../shaders/loss_sum.wgsl")),
     ("matmul", include_str!("../../shaders/matmul.wgsl")),
     ("matmul_lanes", include_str!("../../shaders/matmul_lanes.wgsl")),
+    ("matmul_pack", include_str!("../../shaders/matmul_pack.wgsl")),
+    ("matmul_panels", include_str!("../../shaders/matmul_panels.wgsl")),
     ("max_pool", include_str!("../../shaders/max_pool.wgsl")),
     ("max_pool_2x2", include_str!("../../shaders/max_pool_2x2.wgsl")),
     ("max_pool_2x2_backward", include_str!("../../shaders/max_pool_2x2_backward.wgsl")),

@@ -42,13 +42,16 @@ pub struct Target {
     /// The lanes of a subgroup, where they are the same for every kernel and the processor is a CPU: then kernels that
     /// share operands by shuffles run in place of those for any adapter.
     pub lanes: Option<u32>,
+    /// Whether such kernels may load eight numbers at once, as integers of 64 bits.
+    pub wide: bool,
 }
 
 impl Target {
     /// The limits that WebGPU promises everywhere, for an adapter of this class.
     pub fn portable(class: Class) -> Self {
         let bake = matches!(class, Class::Integrated | Class::Discrete);
-        Self { class, max_binding: 128 << 20, max_buffer: 256 << 20, max_workgroups: 65_535, bake, lanes: None }
+        let (lanes, wide) = (None, false);
+        Self { class, max_binding: 128 << 20, max_buffer: 256 << 20, max_workgroups: 65_535, bake, lanes, wide }
     }
 
     /// How many of `rows` rows of `row_bytes` each one binding can cover: all of them, or a number after which the next

@@ -7,10 +7,10 @@ use crate::Result;
 use crate::graph::{Mask, Unary, Value};
 use crate::plan::{Lowering, Operand};
 
-/// The lanes of a subgroup, if `product` is one for this family: rows must be whole vectors.
-pub(super) fn suit(ctx: &Lowering, product: &Product) -> Option<u32> {
+/// Whether `product` is one for this family: rows must be whole vectors.
+pub(super) fn suit(product: &Product) -> bool {
     let sums = !product.flags.row_sums || product.flags.transpose_a;
-    ctx.target.lanes.filter(|_| product.whole() == [true; 2] && sums)
+    product.whole() == [true; 2] && sums
 }
 
 pub(super) fn launch(ctx: &mut Lowering, product: Product, lanes: u32) -> Result<()> {

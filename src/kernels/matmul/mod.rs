@@ -5,6 +5,7 @@
 //! it, so that numbers are those of the whole product to the last bit.
 
 mod lanes;
+mod panels;
 mod registers;
 
 use super::pad::{put_columns, take_columns};
@@ -144,9 +145,10 @@ impl Product {
 
     /// One launch on the family that this adapter and these shapes ask for.
     fn launch(self, ctx: &mut Lowering) -> Result<()> {
-        match lanes::suit(ctx, &self) {
-            Some(count) => lanes::launch(ctx, self, count),
-            None => registers::launch(ctx, self),
+        match ctx.target.lanes {
+            Some(count) if panels::suit(ctx, &self) => panels::launch(ctx, self, count),
+            Some(count) if lanes::suit(&self) => lanes::launch(ctx, self, count),
+            _ => registers::launch(ctx, self),
         }
     }
 
@@ -173,6 +175,11 @@ impl Product {
             let operands = [self.a, self.b, self.bias, self.mask, y, sums, self.before];
             let launch = match size {
                 Size::Groups(count) => ctx.launch_groups(kernel, dims, &operands, count as u64)?,
+                Size::Grid(grid) => {
+                    let launch = ctx.launch_groups(kernel, dims, &operands, 1)?;
+                    launch.workgroups = grid.map(|extent| extent as u32);
+                    launch
+                }
                 Size::Invocations(count) => ctx.launch(kernel, dims, &operands, count as u64)?,
             };
             let note = if splits > 1 { format!(", {splits} splits") } else { String::new() };
@@ -185,6 +192,7 @@ impl Product {
 /// How large a launch is.
 enum Size {
     Groups(usize),
+    Grid([usize; 3]),
     Invocations(usize),
 }
 

@@ -5,7 +5,7 @@ use super::{Case, Sketch, case};
 use crate::Result;
 use crate::graph::{Conv2d, DType, Gather, Pool2d, ResponseNorm, Unary, Value};
 
-pub(super) fn list() -> [Result<Case>; 14] {
+pub(super) fn list() -> [Result<Case>; 15] {
     [
         case("conv2d + relu", |g| {
             let x = g.tensor(&[3, 5, 7, 6])?;
@@ -36,6 +36,12 @@ pub(super) fn list() -> [Result<Case>; 14] {
                 x = g.relu(x)?;
             }
             Ok(x)
+        }),
+        case("large linear + relu + large linear", |g| {
+            let x = g.tensor(&[37, 20])?;
+            let x = linear_layer(g, x, 1252)?;
+            let x = g.relu(x)?;
+            linear_layer(g, x, 1492)
         }),
         case("linear + tanh + linear + cross_entropy", |g| {
             let (x, labels) = (g.tensor(&[7, 30])?, g.input("labels", &[7], DType::U32)?);

@@ -4,6 +4,9 @@ use super::{Case, case};
 use crate::Result;
 use crate::graph::{MatMul, Op};
 
+/// `M, N, K` of products that count as large, off the sizes of tiles: with a right matrix read in place, and in panels.
+const LARGE: [[usize; 3]; 3] = [[44, 1032, 1484], [13, 3203, 1614], [259, 258, 1007]];
+
 /// `M, N, K`.
 const SIZES: [[usize; 3]; 12] = [
     [1, 1, 1],
@@ -24,11 +27,14 @@ pub(super) fn list() -> Vec<Result<Case>> {
     let flags = [(false, false), (false, true), (true, false), (true, true)];
     let matmul = SIZES.into_iter().flat_map(|size| flags.map(|(a, b)| product(size, a, b, false)));
     let biased = [[5, 7, 3], [65, 66, 67]].into_iter().flat_map(|size| flags.map(|(a, b)| product(size, a, b, true)));
+    let large = [(false, false), (false, true), (true, true)].into_iter().zip(LARGE);
+    let large = large.map(|((a, b), size)| product(size, a, b, a));
     // N, I, O: with a bias the weight gradient carries the row sums, over N terms.
     let sizes =
         [[1, 1, 1], [3, 7, 65], [64, 130, 10], [65, 64, 7], [7, 65, 130], [1, 257, 3], [4099, 3, 2], [2, 4099, 5]];
+    let layers = [linear([36, 1490, 1256], true), linear([133, 514, 982], true)];
     let linear = sizes.into_iter().flat_map(|size| [linear(size, true), linear(size, false)]);
-    matmul.chain(biased).chain(linear).collect()
+    matmul.chain(biased).chain(large).chain(linear).chain(layers).collect()
 }
 
 fn product([m, n, k]: [usize; 3], transpose_a: bool, transpose_b: bool, bias: bool) -> Result<Case> {

@@ -1,0 +1,59 @@
+// A matrix in panels, as matmul_panels reads it.
+//
+//   y[panel, k, w] = x[panel * WIDTH + w, k], rows behind the last being the last once more; 0 for k behind the last
+//
+//   x  [ROWS, K], or [K, ROWS] if BY_ROW is false;  y [panels][K][WIDTH] overwritten, K there a multiple of four
+//
+// An invocation takes four rows at four k, those of a workgroup a stretch of k: they read whole rows and write whole
+// lines. With `by_eights` rows behind the last are the last eight once more, for kernels that store eight at a time.
+
+const BY_ROW: bool = true;
+const FOURS: u32 = 8u; // WIDTH / 4, which divides 64
+alias T = f32;
+
+struct Dims {
+  rows: u32,
+  k: u32,
+  blocks: u32, // of four k
+  by_eights: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<T>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+
+// Four neighbours in a row of x as it is stored, which begins at `row`.
+fn load(i: vec4<u32>, row: u32) -> vec4<f32> { return vec4<f32>(x[row + i.x], x[row + i.y], x[row + i.z], x[row + i.w]); }
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+  let block = group.x * (64u / FOURS) + index / FOURS;
+  if block >= dims.blocks {
+    return;
+  }
+  let w = group.y * (4u * FOURS) + index % FOURS * 4u;
+  let lo = vec4<u32>(0u, 1u, 2u, 3u);
+  var row = min(vec4<u32>(w) + lo, vec4<u32>(dims.rows - 1u));
+  if dims.by_eights != 0u {
+    row = vec4<u32>(min(w / 8u * 8u, dims.rows - 8u) + w % 8u) + lo;
+  }
+  let k = vec4<u32>(4u * block) + lo;
+  let inside = k < vec4<u32>(dims.k);
+  let k_read = min(k, vec4<u32>(dims.k - 1u));
+  let to = (group.y * dims.blocks + block) * (4u * FOURS) + index % FOURS;
+  if BY_ROW {
+    let r0 = select(vec4<f32>(0.0), load(k_read, row.x * dims.k), inside);
+    let r1 = select(vec4<f32>(0.0), load(k_read, row.y * dims.k), inside);
+    let r2 = select(vec4<f32>(0.0), load(k_read, row.z * dims.k), inside);
+    let r3 = select(vec4<f32>(0.0), load(k_read, row.w * dims.k), inside);
+    y[to] = vec4<f32>(r0.x, r1.x, r2.x, r3.x);
+    y[to + FOURS] = vec4<f32>(r0.y, r1.y, r2.y, r3.y);
+    y[to + 2u * FOURS] = vec4<f32>(r0.z, r1.z, r2.z, r3.z);
+    y[to + 3u * FOURS] = vec4<f32>(r0.w, r1.w, r2.w, r3.w);
+  } else {
+    y[to] = select(vec4<f32>(0.0), load(row, k_read.x * dims.rows), vec4<bool>(inside.x));
+    y[to + FOURS] = select(vec4<f32>(0.0), load(row, k_read.y * dims.rows), vec4<bool>(inside.y));
+    y[to + 2u * FOURS] = select(vec4<f32>(0.0), load(row, k_read.z * dims.rows), vec4<bool>(inside.z));
+    y[to + 3u * FOURS] = select(vec4<f32>(0.0), load(row, k_read.w * dims.rows), vec4<bool>(inside.w));
+  }
+}
