@@ -18,14 +18,35 @@ fn runner() -> TestRunner {
 /// Result and gradients of `build` agree with the reference.
 fn agrees(
     name: String,
+    tile: Option<usize>,
     build: impl FnOnce(&mut Graph) -> wgrad::Result<(Value, Vec<Value>)>,
 ) -> Result<(), TestCaseError> {
     let fail = |error: wgrad::Error| TestCaseError::fail(format!("{name}: {error}"));
     let mut graph = Graph::new();
     let (output, wrt) = build(&mut graph).map_err(fail)?;
-    let case = Case { name: name.clone(), graph, output, wrt };
+    let case = Case { name: name.clone(), graph, output, wrt, tile };
     let check = pollster::block_on(check(&GPU, &case)).map_err(fail)?;
     if check.passed() { Ok(()) } else { Err(TestCaseError::fail(format!("{check:?}"))) }
+}
+
+#[test]
+fn convolutions_in_the_fewest_multiplications() {
+    let sizes = (1..5_usize, 1..40_usize, 1..70_usize, 1..20_usize, 1..20_usize, 0..4_usize);
+    let strategy = (sizes, any::<bool>())
+        .prop_filter("the kernel fits", |((_, _, _, h, w, padding), _)| 3 <= h + 2 * padding && 3 <= w + 2 * padding);
+    runner()
+        .run(&strategy, |((n, c, k, h, w, padding), large)| {
+            let tile = if large { 4 } else { 2 };
+            let name = format!("n {n} c {c} k {k} {h}x{w}, 3x3 padding {padding}, F({tile}x{tile})");
+            agrees(name, Some(tile), |g| {
+                let x = g.input("x", &[n, c, h, w], DType::F32)?;
+                let weight = g.input("weight", &[k, c, 3, 3], DType::F32)?;
+                let b = g.input("bias", &[k], DType::F32)?;
+                let conv = Conv2d { padding: [padding; 2], ..Conv2d::default() };
+                Ok((g.conv2d(x, weight, Some(b), conv)?, vec![x, weight, b]))
+            })
+        })
+        .unwrap();
 }
 
 #[test]
@@ -38,7 +59,7 @@ fn convolutions() {
     runner()
         .run(&strategy, |((n, groups, c, k, h, w), (r, s, stride, dilation, padding, bias))| {
             let name = format!("n {n} groups {groups} c {c} k {k} {h}x{w}, {r}x{s} stride {stride} dilation {dilation} padding {padding}");
-            agrees(name, |g| {
+            agrees(name, None, |g| {
                 let x = g.input("x", &[n, groups * c, h, w], DType::F32)?;
                 let weight = g.input("weight", &[groups * k, c, r, s], DType::F32)?;
                 let b = g.input("bias", &[groups * k], DType::F32)?;
@@ -65,7 +86,7 @@ fn pools() {
                 ceil_mode,
                 count_include_pad: n % 2 == 0,
             };
-            agrees(format!("{n} {h}x{w} {pool:?}"), |g| {
+            agrees(format!("{n} {h}x{w} {pool:?}"), None, |g| {
                 let x = g.input("x", &[n, 3, h, w], DType::F32)?;
                 Ok((g.pool2d(x, pool)?, vec![x]))
             })
@@ -78,7 +99,7 @@ fn matmuls() {
     let strategy = (1..140_usize, 1..140_usize, 1..140_usize, any::<[bool; 2]>());
     runner()
         .run(&strategy, |(m, n, k, [ta, tb])| {
-            agrees(format!("m {m} n {n} k {k} {ta} {tb}"), |g| {
+            agrees(format!("m {m} n {n} k {k} {ta} {tb}"), None, |g| {
                 let a = g.input("a", &if ta { [k, m] } else { [m, k] }, DType::F32)?;
                 let b = g.input("b", &if tb { [n, k] } else { [k, n] }, DType::F32)?;
                 Ok((g.matmul(a, b, ta, tb)?, vec![a, b]))
@@ -91,24 +112,24 @@ fn matmuls() {
 #[test]
 fn reductions_of_ten_million() {
     const SIDE: usize = 3_300;
-    agrees("weight gradient".into(), |g| {
+    agrees("weight gradient".into(), None, |g| {
         let x = g.input("x", &[1, 1, SIDE, SIDE], DType::F32)?;
         let weight = g.input("weight", &[1, 1, 1, 1], DType::F32)?;
         Ok((g.conv2d(x, weight, None, Conv2d::default())?, vec![weight]))
     })
     .unwrap();
-    agrees("sum".into(), |g| {
+    agrees("sum".into(), None, |g| {
         let x = g.input("x", &[SIDE, SIDE], DType::F32)?;
         Ok((g.sum(x, &[0, 1], false)?, vec![]))
     })
     .unwrap();
-    agrees("layer of many inputs".into(), |g| {
+    agrees("layer of many inputs".into(), None, |g| {
         let x = g.input("x", &[2, 300_001], DType::F32)?;
         let (weight, bias) = (g.input("w", &[3, 300_001], DType::F32)?, g.input("bias", &[3], DType::F32)?);
         Ok((g.linear(x, weight, Some(bias))?, vec![]))
     })
     .unwrap();
-    agrees("inner product".into(), |g| {
+    agrees("inner product".into(), None, |g| {
         let a = g.input("a", &[1, SIDE * SIDE], DType::F32)?;
         let b = g.input("b", &[SIDE * SIDE, 1], DType::F32)?;
         Ok((g.matmul(a, b, false, false)?, vec![]))

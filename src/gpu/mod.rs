@@ -43,6 +43,19 @@ pub struct GpuOptions {
     /// Keep wgpu's run-time checks (array bounds, endless loops) in the kernels. They never fire unless a kernel is wrong,
     /// and cost up to half of the speed. Also `WGRAD_CHECKED=1`.
     pub checked: bool,
+    /// Sum convolutions as they are defined, product by product. Otherwise those with 3x3 filters and stride 1 are computed
+    /// by Winograd's algorithms where these are faster: F(2x2,3x3), which loses less than the definition's sum does, or
+    /// F(4x4,3x3), which loses up to twice as much with few channels and no more with many. Relative to the largest result,
+    /// sum, F(2x2) and F(4x4) are off by 5e-7, 2e-7 and 1e-6 at 16 channels, by 4e-6, 9e-7 and 3e-6 at 512;
+    /// `tests/winograd.rs` bounds all three. Also `WGRAD_EXACT=1`.
+    pub exact: bool,
+}
+
+/// What of [`GpuOptions`] outlives the choice of an adapter.
+#[derive(Clone, Copy, Default)]
+struct Checks {
+    checked: bool,
+    exact: bool,
 }
 
 /// An open device. Clones are cheap and share everything.
@@ -95,25 +108,26 @@ impl Gpu {
             .map_err(|error| Error::Device { adapter: info.name.clone(), message: error.to_string() })?;
         let checked = options.checked || environment("WGRAD_CHECKED").is_some_and(|value| value != "0");
         let faults = Faults::watch(&device, &info.name);
-        Ok(Self::with_faults(device, queue, faults, checked, memory))
+        let exact = options.exact || environment("WGRAD_EXACT").is_some_and(|value| value != "0");
+        Ok(Self::with_faults(device, queue, faults, Checks { checked, exact }, memory))
     }
 
     /// Takes a host application's device. Its limits and features are used as they are, its error handlers are left alone.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let faults = Faults::unwatched(&device.adapter_info().name);
         let memory = room::from_environment().unwrap_or(None);
-        Self::with_faults(device, queue, faults, false, memory)
+        Self::with_faults(device, queue, faults, Checks::default(), memory)
     }
 
     fn with_faults(
         device: wgpu::Device,
         queue: wgpu::Queue,
         faults: Arc<Faults>,
-        checked: bool,
+        Checks { checked, exact }: Checks,
         memory: Option<u64>,
     ) -> Self {
         let info = device.adapter_info();
-        let target = target(&info, &device.limits(), device.features());
+        let target = Target { exact, ..target(&info, &device.limits(), device.features()) };
         let pipelines = Pipelines::new(&device, checked);
         Self {
             inner: Arc::new(Inner { device, queue, info, target, faults, tracker: Arc::default(), memory, pipelines }),

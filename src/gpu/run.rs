@@ -2,7 +2,7 @@
 
 use super::{Executable, Gpu, Memory, Staging};
 use crate::graph::{DType, Op, Value};
-use crate::plan::{Arena, Plan, Program, Region, Role};
+use crate::plan::{Arena, Plan, Program, Region, Role, Target};
 use crate::{Error, Result};
 use std::collections::HashSet;
 
@@ -82,7 +82,12 @@ pub struct Runner {
 impl Runner {
     /// Plans `program` for `gpu` and makes it ready to run.
     pub async fn new(gpu: &Gpu, program: &Program) -> Result<Self> {
-        let runner = Self::of(gpu, Plan::new(program, gpu.target())?).await?;
+        Self::on(gpu, program, gpu.target()).await
+    }
+
+    /// [`Runner::new`] with kernels chosen for `target`, which may ask for less than the adapter has.
+    pub async fn on(gpu: &Gpu, program: &Program, target: &Target) -> Result<Self> {
+        let runner = Self::of(gpu, Plan::new(program, target)?).await?;
         let mixup = program.graph.nodes().iter().find_map(|node| match &node.op {
             Op::Gather(gather) => Some(gather.augment.lambda(gather.seed, 0)),
             _ => None,

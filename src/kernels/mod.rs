@@ -140,6 +140,11 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("sgd", include_str!("../../shaders/sgd.wgsl")),
     ("softmax", include_str!("../../shaders/softmax.wgsl")),
     ("softmax_backward", include_str!("../../shaders/softmax_backward.wgsl")),
+    ("winograd_filter", include_str!("../../shaders/winograd_filter.wgsl")),
+    ("winograd_multiply", include_str!("../../shaders/winograd_multiply.wgsl")),
+    ("winograd_output", include_str!("../../shaders/winograd_output.wgsl")),
+    ("winograd_tiles", include_str!("../../shaders/winograd_tiles.wgsl")),
+    ("winograd_weight", include_str!("../../shaders/winograd_weight.wgsl")),
 ];
 
 /// The text of the shader `name`.

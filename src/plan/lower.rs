@@ -268,6 +268,11 @@ impl<'a> Lowering<'a> {
         Operand::Temporary(self.temporaries.len() - 1)
     }
 
+    /// The launch that was appended last.
+    pub fn last(&mut self) -> Option<&mut Launch> {
+        self.launches.last_mut()
+    }
+
     /// Appends a launch of workgroups of 64 that covers `invocations`.
     pub fn launch(
         &mut self,

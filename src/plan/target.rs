@@ -44,14 +44,29 @@ pub struct Target {
     pub lanes: Option<u32>,
     /// Whether such kernels may load eight numbers at once, as integers of 64 bits.
     pub wide: bool,
+    /// Whether convolutions are summed as they are defined, product by product. Winograd's algorithms take a third of the
+    /// time and round otherwise, see [`crate::gpu::GpuOptions::exact`].
+    pub exact: bool,
+    /// Results along a side of Winograd's tiles, 2 or 4, wherever these algorithms can run at all, be it worth while or
+    /// not: for tests. `None` leaves it to the rule.
+    pub tile: Option<usize>,
 }
 
 impl Target {
     /// The limits that WebGPU promises everywhere, for an adapter of this class.
     pub fn portable(class: Class) -> Self {
         let bake = matches!(class, Class::Integrated | Class::Discrete);
-        let (lanes, wide) = (None, false);
-        Self { class, max_binding: 128 << 20, max_buffer: 256 << 20, max_workgroups: 65_535, bake, lanes, wide }
+        Self {
+            class,
+            max_binding: 128 << 20,
+            max_buffer: 256 << 20,
+            max_workgroups: 65_535,
+            bake,
+            lanes: None,
+            wide: false,
+            exact: false,
+            tile: None,
+        }
     }
 
     /// How many of `rows` rows of `row_bytes` each one binding can cover: all of them, or a number after which the next

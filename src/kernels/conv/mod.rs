@@ -4,6 +4,7 @@ mod direct;
 mod phases;
 mod rows;
 mod weight;
+mod winograd;
 
 pub use weight::backward_weight;
 
@@ -29,6 +30,12 @@ fn i(value: usize) -> Dim {
 pub fn forward(ctx: &mut Lowering, node: &Node, conv: &Conv2d) -> Result<()> {
     let (x, w) = (ctx.shape(node.inputs[0]), ctx.shape(node.inputs[1]));
     let y = ctx.shape(node.outputs[0]);
+    let note = format!("x {x:?}, w {w:?} -> {y:?}");
+    let bias = node.inputs.get(2).map(|&bias| Operand::Value(bias));
+    let whole = ctx.graph.shape(node.inputs[0]);
+    if let Some(winograd) = winograd::forward(ctx, conv, whole, &w, &y) {
+        return winograd.convolve(ctx, node, bias, note);
+    }
     let direct = Direct {
         n: x[0],
         groups: conv.groups,
@@ -46,13 +53,15 @@ pub fn forward(ctx: &mut Lowering, node: &Node, conv: &Conv2d) -> Result<()> {
         flops: 2 * y.iter().chain(&w[1..]).map(|&extent| extent as u64).product::<u64>(),
     };
     let packed = direct.pack(ctx, Operand::Value(node.inputs[1]), [w[2], w[3]], None)?;
-    let bias = node.inputs.get(2).map(|&bias| Operand::Value(bias));
-    direct.launch(ctx, node, packed, bias, format!("x {x:?}, w {w:?} -> {y:?}"))
+    direct.launch(ctx, node, packed, bias, note)
 }
 
 /// One launch for each phase, see [`phases`].
 pub fn backward_data(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardData) -> Result<()> {
     let (dy, w) = (ctx.shape(node.inputs[0]), ctx.shape(node.inputs[1]));
+    if let Some(winograd) = winograd::backward_data(ctx, back, ctx.graph.shape(node.inputs[0]), &w) {
+        return winograd.convolve(ctx, node, None, format!("dy {dy:?}, w {w:?} -> {:?}", back.input));
+    }
     for (direct, row, column) in backward_phases(back, &dy, &w) {
         let weight = Operand::Value(node.inputs[1]);
         let packed = direct.pack(ctx, weight, [w[2], w[3]], Some([&row, &column]))?;
@@ -65,6 +74,11 @@ pub fn backward_data(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardData)
 /// it is written. Tiles that are moved back onto an edge, and invocations beyond the last, write elements again.
 pub fn writes_once(ctx: &Lowering, node: &Node, back: &Conv2dBackwardData, samples: usize) -> bool {
     let mut dy = ctx.shape(node.inputs[0]);
+    if let Some(winograd) =
+        winograd::backward_data(ctx, back, ctx.graph.shape(node.inputs[0]), &ctx.shape(node.inputs[1]))
+    {
+        return winograd.writes_once(ctx);
+    }
     dy[0] = samples;
     backward_phases(back, &dy, &ctx.shape(node.inputs[1])).iter().all(|(direct, ..)| direct.writes_once(ctx))
 }

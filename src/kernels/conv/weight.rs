@@ -2,7 +2,7 @@
 //! `reduce_splits`.
 
 use super::rows::Rows;
-use super::{COLS, i, span};
+use super::{COLS, i, span, winograd};
 use crate::Result;
 use crate::graph::{Conv2dBackwardWeight, Node};
 use crate::kernels::reduce::add_splits;
@@ -18,6 +18,10 @@ fn weight_tap_rows(r: usize, s: usize) -> usize {
 pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWeight) -> Result<()> {
     let (x, dy) = (ctx.shape(node.inputs[0]), ctx.shape(node.inputs[1]));
     let (conv, w) = (&back.conv, &back.weight);
+    let bias = node.outputs.get(1).filter(|_| back.bias).map(|&bias| Operand::Value(bias));
+    if let Some(winograd) = winograd::backward_weight(ctx, back, &x, &dy) {
+        return winograd.weigh(ctx, node, bias, &format!("x {x:?}, dy {dy:?} -> {w:?}"));
+    }
     let outputs = w[0] / conv.groups;
     let [r, s] = [w[2], w[3]];
     let taps_h = weight_tap_rows(r, s);
@@ -91,7 +95,7 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
     let kernel =
         common.chain(own).fold(kernel.define("BIAS", back.bias), |kernel, (name, value)| kernel.define(name, value));
     let note = format!("x {x:?}, dy {dy:?} -> {w:?}, {splits} splits");
-    let bias = node.outputs.get(1).map_or(Operand::Null, |&bias| Operand::Value(bias));
+    let bias = bias.unwrap_or(Operand::Null);
     let results = [(Operand::Value(node.outputs[0]), weights), (bias, if back.bias { w[0] } else { 0 })];
     add_splits(ctx, splits, results, |ctx, [dw, db]| {
         let mut first_split = 0;

@@ -2,7 +2,7 @@
 
 use super::{Case, case};
 use crate::Result;
-use crate::graph::Conv2d;
+use crate::graph::{Conv2d, Unary};
 
 const BIAS: bool = true;
 const PLAIN: bool = false;
@@ -66,6 +66,28 @@ pub(super) fn list() -> Vec<Result<Case>> {
         conv("3x3 depthwise", [2, 13, 9, 7], [13, 1, 3, 3], BIAS, groups(13, at(1, 1))),
         conv("3x3 depthwise twice stride 2", [2, 5, 9, 10], [10, 1, 3, 3], PLAIN, groups(5, at(2, 1))),
         conv("5x5 depthwise dilation 2", [1, 7, 11, 12], [7, 1, 5, 5], BIAS, groups(7, Conv2d { dilation: [2, 2], ..at(1, 4) })),
+        tiled(2, conv("3x3 F(2x2)", [5, 32, 8, 8], [32, 32, 3, 3], BIAS, at(1, 1))),
+        tiled(2, conv("3x3 F(2x2) of its own size", [5, 3, 3, 3], [7, 3, 3, 3], BIAS, at(1, 0))),
+        tiled(2, conv("3x3 F(2x2) odd", [3, 37, 5, 7], [70, 37, 3, 3], PLAIN, at(1, 1))),
+        tiled(2, conv("3x3 F(2x2) padding 0", [2, 5, 9, 6], [33, 5, 3, 3], BIAS, at(1, 0))),
+        tiled(2, conv("3x3 F(2x2) padding 2", [2, 66, 4, 3], [4, 66, 3, 3], BIAS, at(1, 2))),
+        tiled(2, conv("3x3 F(2x2) of 2x2 pixels", [33, 64, 2, 2], [128, 64, 3, 3], BIAS, at(1, 1))),
+        tiled(2, conv("3x3 F(2x2) of one pixel", [3, 7, 1, 1], [5, 7, 3, 3], BIAS, at(1, 1))),
+        tiled(4, conv("3x3 F(4x4)", [3, 64, 16, 16], [96, 64, 3, 3], BIAS, at(1, 1))),
+        tiled(4, conv("3x3 F(4x4) of its own size", [5, 3, 3, 3], [7, 3, 3, 3], BIAS, at(1, 0))),
+        tiled(4, conv("3x3 F(4x4) odd", [3, 37, 9, 11], [70, 37, 3, 3], BIAS, at(1, 1))),
+        tiled(4, conv("3x3 F(4x4) two columns over", [2, 32, 14, 14], [40, 32, 3, 3], PLAIN, at(1, 1))),
+        tiled(4, conv("3x3 F(4x4) padding 0", [2, 6, 14, 16], [33, 6, 3, 3], BIAS, at(1, 0))),
+        tiled(4, conv("3x3 F(4x4) padding 2", [1, 66, 8, 9], [5, 66, 3, 3], BIAS, at(1, 2))),
+        tiled(4, conv("3x3 F(4x4) padding 5x3", [1, 3, 8, 9], [5, 3, 3, 3], BIAS, Conv2d { padding: [5, 3], ..at(1, 0) })),
+        tiled(4, conv("3x3 F(4x4) of one pixel", [3, 7, 1, 1], [5, 7, 3, 3], BIAS, at(1, 1))),
+        tiled(4, conv("3x3 F(4x4) in ranges of tiles", [4, 32, 45, 44], [33, 32, 3, 3], BIAS, at(1, 1))),
+        tiled(4, conv("3x3 F(4x4) in ranges of channels", [1, 260, 4, 4], [320, 260, 3, 3], BIAS, at(1, 1))),
+        tiled(2, between("3x3 F(2x2) around a relu", [33, 32, 6, 5], Unary::Relu)),
+        tiled(4, between("3x3 F(4x4) around a relu", [9, 32, 13, 8], Unary::Relu)),
+        tiled(4, between("3x3 F(4x4) around a tanh", [3, 36, 7, 10], Unary::Tanh)),
+        conv("3x3 in the fewest multiplications, large images", [2, 64, 24, 25], [64, 64, 3, 3], BIAS, at(1, 1)),
+        conv("3x3 in the fewest multiplications, small images", [32, 128, 2, 2], [128, 128, 3, 3], BIAS, at(1, 1)),
         conv("3x3 weight gradient over 203125 terms", [13, 1, 125, 125], [2, 1, 3, 3], BIAS, at(1, 1)),
         conv("1x1 weight gradient over 200704 terms", [4, 3, 224, 224], [2, 3, 1, 1], BIAS, at(1, 0)),
     ]
@@ -77,6 +99,24 @@ fn conv(name: &str, x: [usize; 4], weight: [usize; 4], bias: bool, conv: Conv2d)
         let bias = if bias { Some(g.tensor(&weight[..1])?) } else { None };
         g.conv2d(x, w, bias, conv)
     })
+}
+
+/// Two convolutions with an activation between them, whose result masks the gradient that the second passes on and, where
+/// channels are whole, gives it its place.
+fn between(name: &str, x: [usize; 4], activation: Unary) -> Result<Case> {
+    case(format!("conv2d {name}"), |g| {
+        let weight = [x[1], x[1], 3, 3];
+        let (x, first, second) = (g.tensor(&x)?, g.tensor(&weight)?, g.tensor(&weight)?);
+        let bias = g.tensor(&weight[..1])?;
+        let y = g.conv2d(x, first, Some(bias), at(1, 1))?;
+        let y = g.unary(y, activation)?;
+        g.conv2d(y, second, None, at(1, 1))
+    })
+}
+
+/// By Winograd's algorithm with tiles of `m` by `m` results, in all passes.
+fn tiled(m: usize, case: Result<Case>) -> Result<Case> {
+    case.map(|case| Case { tile: Some(m), ..case })
 }
 
 fn at(stride: usize, padding: usize) -> Conv2d {

@@ -40,6 +40,8 @@ pub struct Case {
     pub output: Value,
     /// The leaves by which to differentiate.
     pub wrt: Vec<Value>,
+    /// The tiles of its convolutions, see [`Target::tile`](crate::plan::Target::tile).
+    pub tile: Option<usize>,
 }
 
 /// All cases, one operator family after the other.
@@ -122,7 +124,7 @@ impl DerefMut for Sketch {
 fn case(name: impl Into<String>, trace: impl FnOnce(&mut Sketch) -> Result<Value>) -> Result<Case> {
     let mut sketch = Sketch::default();
     let output = trace(&mut sketch)?;
-    Ok(Case { name: name.into(), graph: sketch.graph, output, wrt: sketch.wrt })
+    Ok(Case { name: name.into(), graph: sketch.graph, output, wrt: sketch.wrt, tile: None })
 }
 
 #[cfg(test)]

@@ -1,0 +1,129 @@
+// The products of Winograd's convolution, for CPU drivers: SIDE * SIDE matrix products in one dispatch.
+//
+//   y[xi, m, n] = sum over k of a[xi, m, k] * b[xi, k, n], and what y is if dims.resume is 1
+//
+// All three lie in blocks and quads, [SIDE * SIDE][blocks][quads][32 vectors of four]:
+//
+//   a  A_BY_ROW:  [blocks of 32 m][quads of k][32 m][4 k];   else [blocks of 32 k][quads of m][32 k][4 m]
+//   b  B_BY_ROW:  [blocks of 32 k][quads of n][8 quads of k][4 n][4 k];   else [blocks of 32 k][quads of n][32 k][4 n]
+//   y  [blocks of 32 m][quads of n][32 m][4 n]
+//
+//                     m        n        k       A_BY_ROW  B_BY_ROW
+//   forward           tiles    outputs  inputs  true      true
+//   backward data     tiles    inputs   outputs true      false
+//   backward weights  outputs  inputs   tiles   false     false
+//
+// As in matmul_lanes: a subgroup computes 32 rows of COLUMNS quads per lane; a lane holds a part of a's numbers, and a
+// shuffle from a known lane brings each to all. What a lane reads one after the other lies together. Quads behind the last
+// are the last once more, and write the same bits again.
+
+enable subgroups;
+
+const LANES: u32 = 8u;
+const A_BY_ROW: bool = true;
+const B_BY_ROW: bool = true;
+const COLUMNS: u32 = 2u;
+const LOADS: u32 = 4u; // 32 / LANES
+const TILE: u32 = 64u; // 32 * COLUMNS
+const READS: u32 = 8u; // 4 * COLUMNS
+
+struct Dims {
+  m_blocks: u32,
+  m_quads: u32, // read if A_BY_ROW is false
+  n_quads: u32,
+  k_quads: u32,
+  k_blocks: u32,
+  resume: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+  let block = workgroup.x;
+  let xi = workgroup.z;
+  var column: array<u32, COLUMNS>;
+  // unroll
+  for (var n = 0u; n < COLUMNS; n += 1u) {
+    column[n] = min((workgroup.y * COLUMNS + n) * LANES + lane, dims.n_quads - 1u);
+  }
+  // Where the lane's vectors of a lie at k = 0, and how far the next four k are, and the next block.
+  var a_at: array<u32, LOADS>;
+  // unroll
+  for (var i = 0u; i < LOADS; i += 1u) {
+    let at = i * LANES + lane;
+    if A_BY_ROW {
+      a_at[i] = (xi * dims.m_blocks + block) * dims.k_quads * 32u + at;
+    } else {
+      a_at[i] = (xi * dims.k_blocks * dims.m_quads + min(block * 8u + at % 8u, dims.m_quads - 1u)) * 32u + at / 8u;
+    }
+  }
+  var acc: array<vec4<f32>, TILE>;
+  // unroll
+  for (var i = 0u; i < TILE; i += 1u) {
+    acc[i] = vec4<f32>(0.0);
+  }
+  let y_at = (xi * dims.m_blocks + block) * dims.n_quads;
+  if dims.resume != 0u {
+    // unroll
+    for (var i = 0u; i < 32u; i += 1u) {
+      // unroll
+      for (var n = 0u; n < COLUMNS; n += 1u) {
+        acc[i * COLUMNS + n] = y[(y_at + column[n]) * 32u + i];
+      }
+    }
+  }
+  for (var step = 0u; step < dims.k_quads; step += 1u) {
+    let k_block = step / 8u;
+    let within = step % 8u * 4u;
+    var av: array<vec4<f32>, LOADS>;
+    // unroll
+    for (var i = 0u; i < LOADS; i += 1u) {
+      if A_BY_ROW {
+        av[i] = a[a_at[i] + step * 32u];
+      } else {
+        av[i] = a[a_at[i] + k_block * dims.m_quads * 32u + within];
+      }
+    }
+    let b_at = (xi * dims.k_blocks + k_block) * dims.n_quads;
+    var bv: array<vec4<f32>, READS>;
+    // unroll
+    for (var n = 0u; n < COLUMNS; n += 1u) {
+      // unroll
+      for (var j = 0u; j < 4u; j += 1u) {
+        bv[n * 4u + j] = b[(b_at + column[n]) * 32u + within + j];
+      }
+    }
+    // unroll
+    for (var i = 0u; i < 32u; i += 1u) {
+      // unroll
+      for (var k = 0u; k < 4u; k += 1u) {
+        let held = k * 8u + i / 4u;
+        var left = 0.0;
+        if A_BY_ROW {
+          left = subgroupShuffle(av[i / LANES][k], i % LANES);
+        } else {
+          left = subgroupShuffle(av[held / LANES][i % 4u], held % LANES);
+        }
+        // unroll
+        for (var n = 0u; n < COLUMNS; n += 1u) {
+          if B_BY_ROW {
+            acc[i * COLUMNS + n] += left * vec4<f32>(bv[n * 4u][k], bv[n * 4u + 1u][k], bv[n * 4u + 2u][k], bv[n * 4u + 3u][k]);
+          } else {
+            acc[i * COLUMNS + n] += left * bv[n * 4u + k];
+          }
+        }
+      }
+    }
+  }
+  // unroll
+  for (var i = 0u; i < 32u; i += 1u) {
+    // unroll
+    for (var n = 0u; n < COLUMNS; n += 1u) {
+      y[(y_at + column[n]) * 32u + i] = acc[i * COLUMNS + n];
+    }
+  }
+}

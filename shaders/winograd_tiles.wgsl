@@ -1,0 +1,165 @@
+// Tiles of images brought to where convolutions with 3x3 filters are products (S. Winograd; A. Lavin and S. Gray 2015).
+//
+//   v[xi, tile, c] = (B^T d B)[xi],  d the SIDE x SIDE window of x that the M x M results of a tile depend on
+//   v[xi, tile, c] = (A d A^T)[xi]   if GRADIENT, d the M x M tile itself; sums[block, c] = sum of d over a block's tiles
+//
+//   x     [N, C, H, W], zero outside
+//   v     [SIDE * SIDE][blocks][quads][32][4], overwritten: blocks of 32 tiles, quads of 4 channels. Tiles behind the last
+//         and channels behind the last are zero.
+//   sums  [all blocks][all quads][4], overwritten if SUMS
+//
+// A polynomial with five coefficients is known by its values at four points and its leading coefficient, one with as many
+// as SIDE by SIDE - 1 values and that; at these points a convolution is a product. F(2x2) takes 0, 1, -1 and infinity.
+// F(4x4) takes 0, +-sqrt(1/2), +-sqrt(2) and infinity: with these, rounding costs a fifth of what it does with the +-1 and
+// +-2 of the paper, because no power of a point gets large.
+//
+// One subgroup to a workgroup, four channels to a lane, a block of tiles one after the other: where a tile lies is the same
+// for all lanes, and counted, because CPU drivers divide lane by lane.
+
+const LANES: u32 = 8u;
+const M: i32 = 4;
+const SIDE: i32 = 6; // M + 2
+const TAKEN: i32 = 6; // rows and columns of d
+const GRADIENT: bool = false;
+const SUMS: bool = false;
+const IN: i32 = 1; // pixels to a vector of x: W and where windows begin are multiples of it
+const OFFSET: i32 = 0; // pixels before the window, so that it begins with a whole vector
+const VECTORS: i32 = 6; // OFFSET + TAKEN in vectors, rounded up
+const WIDTH: i32 = 6; // VECTORS * IN
+alias X = f32;
+
+struct Dims {
+  channels: i32,
+  first_quad: i32,
+  quads: i32, // at hand
+  h: i32,
+  w: i32,
+  tiles_h: i32,
+  tiles_w: i32,
+  padding_h: i32,
+  padding_w: i32,
+  first: i32, // tile of this dispatch
+  tiles: i32, // of all dispatches
+  blocks: i32, // of this dispatch
+  first_sums: i32, // block
+  all_quads: i32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<X>;
+@group(0) @binding(2) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> sums: array<vec4<f32>>;
+
+fn part(v: X, i: i32) -> f32 { return v; }
+
+fn transform(d: array<vec4<f32>, 6>) -> array<vec4<f32>, 6> {
+  let zero = vec4<f32>(0.0);
+  if M == 2 && GRADIENT {
+    return array<vec4<f32>, 6>(d[0], d[0] + d[1], d[0] - d[1], -d[1], zero, zero);
+  }
+  if M == 2 {
+    return array<vec4<f32>, 6>(d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3], zero, zero);
+  }
+  if GRADIENT {
+    let near = d[0] + 0.5 * d[2];
+    let near_odd = 0.70710677 * (d[1] + 0.5 * d[3]);
+    let far = d[0] + 2.0 * d[2];
+    let far_odd = 1.4142135 * (d[1] + 2.0 * d[3]);
+    return array<vec4<f32>, 6>(d[0], near + near_odd, near - near_odd, far + far_odd, far - far_odd, d[3]);
+  }
+  let near = d[4] - 2.0 * d[2];
+  let near_odd = 0.70710677 * (d[3] - 2.0 * d[1]);
+  let far = d[4] - 0.5 * d[2];
+  let far_odd = 1.4142135 * (d[3] - 0.5 * d[1]);
+  let first = (d[0] + d[4]) - 2.5 * d[2];
+  let last = (d[1] + d[5]) - 2.5 * d[3];
+  return array<vec4<f32>, 6>(first, near + near_odd, near - near_odd, far + far_odd, far - far_odd, last);
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let block = i32(workgroup.y);
+  let quad = min(i32(workgroup.x * LANES + lane), dims.quads - 1);
+  let first = dims.first + block * 32;
+  var tx = first % dims.tiles_w;
+  var ty = first / dims.tiles_w % dims.tiles_h;
+  var n = first / (dims.tiles_w * dims.tiles_h);
+  let at = (block * dims.quads + quad) * 32;
+  let stride = dims.blocks * dims.quads * 32;
+  var total = vec4<f32>(0.0);
+  for (var tile = 0; tile < 32; tile += 1) {
+    let row0 = ty * M - dims.padding_h;
+    let column0 = tx * M - dims.padding_w - OFFSET;
+    var d: array<vec4<f32>, 36>;
+    // unroll
+    for (var c = 0; c < 4; c += 1) {
+      let channel = (dims.first_quad + quad) * 4 + c;
+      let known = channel < dims.channels && first + tile < dims.tiles;
+      let plane = (n * dims.channels + channel) * dims.h;
+      // unroll
+      for (var i = 0; i < TAKEN; i += 1) {
+        let row = row0 + i;
+        let line = (plane + row) * dims.w + column0;
+        let row_inside = known && row >= 0 && row < dims.h;
+        var pixels: array<f32, WIDTH>;
+        // unroll
+        for (var j = 0; j < VECTORS; j += 1) {
+          let inside = row_inside && column0 + j * IN >= 0 && column0 + j * IN < dims.w;
+          let read = x[select(0, line + j * IN, inside) / IN];
+          // unroll
+          for (var e = 0; e < IN; e += 1) {
+            pixels[j * IN + e] = select(0.0, part(read, e), inside);
+          }
+        }
+        // unroll
+        for (var j = 0; j < TAKEN; j += 1) {
+          d[i * 6 + j][c] = pixels[OFFSET + j];
+        }
+      }
+    }
+    if SUMS {
+      // unroll
+      for (var i = 0; i < TAKEN; i += 1) {
+        // unroll
+        for (var j = 0; j < TAKEN; j += 1) {
+          total += d[i * 6 + j];
+        }
+      }
+    }
+    // unroll
+    for (var j = 0; j < TAKEN; j += 1) {
+      var line: array<vec4<f32>, 6>;
+      // unroll
+      for (var i = 0; i < TAKEN; i += 1) {
+        line[i] = d[i * 6 + j];
+      }
+      let values = transform(line);
+      // unroll
+      for (var i = 0; i < SIDE; i += 1) {
+        d[i * 6 + j] = values[i];
+      }
+    }
+    // unroll
+    for (var i = 0; i < SIDE; i += 1) {
+      var line: array<vec4<f32>, 6>;
+      // unroll
+      for (var j = 0; j < TAKEN; j += 1) {
+        line[j] = d[i * 6 + j];
+      }
+      let values = transform(line);
+      // unroll
+      for (var j = 0; j < SIDE; j += 1) {
+        v[at + (i * SIDE + j) * stride + tile] = values[j];
+      }
+    }
+    let line_done = tx + 1 == dims.tiles_w;
+    tx = select(tx + 1, 0, line_done);
+    ty += select(0, 1, line_done);
+    let image_done = ty == dims.tiles_h;
+    ty = select(ty, 0, image_done);
+    n += select(0, 1, image_done);
+  }
+  if SUMS {
+    sums[(dims.first_sums + block) * dims.all_quads + dims.first_quad + quad] = total;
+  }
+}
