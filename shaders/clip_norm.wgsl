@@ -3,7 +3,7 @@
 //
 //   coefficient = min(1, limit / (sqrt(sum of partial) + 1e-6)), NaN where the sum is not finite
 //
-//   partial [count] from norm_squares;  coefficient [1] overwritten
+//   partial [count] from gradient_squares;  coefficient [1] overwritten
 //
 // A norm that is not a number, or too large for one, would make a coefficient of 0 that hides a diverged run: NaN makes
 // it known. One workgroup: each invocation sums every 64th number, then the 64 sums are added in ascending order.

@@ -49,7 +49,7 @@ fn the_norm_of_gradients_in_parts() {
     program.update = Some(update);
     let weights = |gpu: &Gpu| {
         let (plan, left) = trained(gpu, &program);
-        let sums = plan.kernels().filter(|kernel| kernel.name == "norm_squares").count();
+        let sums = plan.kernels().filter(|kernel| kernel.name == "gradient_squares").count();
         let floats = |bytes: &Vec<u8>| bytemuck::pod_collect_to_vec::<u8, f32>(bytes);
         (sums, left[program.outputs.len()..].iter().flat_map(floats).collect::<Vec<f32>>())
     };

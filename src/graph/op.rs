@@ -56,6 +56,10 @@ pub enum Op {
     Slice(Slice),
     /// A constant around the last two axes.
     Pad(Pad),
+    /// An axis continued with what lies at its ends.
+    EdgePad(EdgePad),
+    /// Its gradient.
+    EdgePadBackward(EdgePad),
     /// Softmax or log-softmax along an axis.
     Softmax(Softmax),
     /// Its gradient, from its result.
@@ -157,6 +161,8 @@ impl Op {
             Self::Concat(_) => "concat",
             Self::Slice(_) => "slice",
             Self::Pad(_) => "pad",
+            Self::EdgePad(pad) => pad.name(),
+            Self::EdgePadBackward(pad) => pad.backward_name(),
             Self::Softmax(softmax) => softmax.name(),
             Self::SoftmaxBackward(softmax) => softmax.backward_name(),
             Self::ResponseNorm(_) => "response_norm",
@@ -251,6 +257,8 @@ impl Op {
             Self::Concat(concat) => concat.infer(inputs),
             Self::Slice(slice) => slice.infer(inputs),
             Self::Pad(pad) => pad.infer(inputs),
+            Self::EdgePad(pad) => pad.infer(inputs),
+            Self::EdgePadBackward(pad) => pad.infer_backward(inputs),
             Self::Softmax(softmax) => softmax.infer(inputs),
             Self::ResponseNorm(norm) => norm.infer(inputs),
             Self::Norm(norm) => norm.infer(inputs),
@@ -289,6 +297,7 @@ impl Op {
             Self::Concat(concat) => concat.gradient(graph, node, grad, needs),
             Self::Slice(slice) => slice.gradient(graph, node, grad),
             Self::Pad(pad) => pad.gradient(graph, grad),
+            Self::EdgePad(pad) => pad.gradient(graph, grad),
             Self::Softmax(softmax) => softmax.gradient(graph, node, grad),
             Self::BatchNorm(norm) => norm.gradient(graph, node, grad),
             Self::Dropout(dropout) => dropout.gradient(graph, grad),

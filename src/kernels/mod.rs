@@ -11,6 +11,7 @@ mod batch_norm;
 mod conv;
 mod divide;
 mod dropout;
+mod edge_pad;
 mod elementwise;
 mod fold;
 mod gather;
@@ -108,11 +109,14 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("copy", include_str!("../../shaders/copy.wgsl")),
     ("cross_entropy", include_str!("../../shaders/cross_entropy.wgsl")),
     ("dropout", include_str!("../../shaders/dropout.wgsl")),
+    ("edge_pad", include_str!("../../shaders/edge_pad.wgsl")),
+    ("edge_pad_backward", include_str!("../../shaders/edge_pad_backward.wgsl")),
     ("elementwise", include_str!("../../shaders/elementwise.wgsl")),
     ("fill", include_str!("../../shaders/fill.wgsl")),
     ("gather", include_str!("../../shaders/gather.wgsl")),
     ("gather_augmented", include_str!("../../shaders/gather_augmented.wgsl")),
     ("gather_words", include_str!("../../shaders/gather_words.wgsl")),
+    ("gradient_squares", include_str!("../../shaders/gradient_squares.wgsl")),
     ("loss_shares", include_str!("../../shaders/loss_shares.wgsl")),
     ("loss_sum", include_str!("../../shaders/loss_sum.wgsl")),
     ("matmul", include_str!("../../shaders/matmul.wgsl")),
@@ -128,7 +132,6 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("norm_backward", include_str!("../../shaders/norm_backward.wgsl")),
     ("norm_stats", include_str!("../../shaders/norm_stats.wgsl")),
     ("norm_sums", include_str!("../../shaders/norm_sums.wgsl")),
-    ("norm_squares", include_str!("../../shaders/norm_squares.wgsl")),
     ("peak", include_str!("../../shaders/peak.wgsl")),
     ("record", include_str!("../../shaders/record.wgsl")),
     ("pad", include_str!("../../shaders/pad.wgsl")),
@@ -179,6 +182,8 @@ fn lower_rows(ctx: &mut Lowering, node: &Node) -> Result<()> {
         Op::Concat(concat) => pad::concat(ctx, node, concat),
         Op::Slice(slice) => pad::slice(ctx, node, slice),
         Op::Pad(padding) => pad::pad(ctx, node, padding),
+        Op::EdgePad(padding) => edge_pad::forward(ctx, node, padding),
+        Op::EdgePadBackward(padding) => edge_pad::backward(ctx, node, padding),
         Op::Softmax(softmax) => softmax::forward(ctx, node, softmax),
         Op::SoftmaxBackward(softmax) => softmax::backward(ctx, node, softmax),
         Op::BatchNorm(norm) => batch_norm::forward(ctx, node, norm),

@@ -1,5 +1,5 @@
 //! What ends a step, over the arenas of all parameters: gradients joined from several batches on `accumulate`, the norm
-//! by which they are clipped on `norm_squares` and `clip_norm`, and the optimizer's update on `sgd`, `adam` or `rmsprop`.
+//! by which they are clipped on `gradient_squares` and `clip_norm`, and the optimizer's update on `sgd`, `adam` or `rmsprop`.
 
 use super::{Dim, Kernel};
 use crate::Result;
@@ -140,7 +140,7 @@ fn clip_norm(
         let invocations = sums(vectors);
         let dims = [first as u32, vectors as u32, tail as u32, invocations, out].map(Dim::U);
         let operands = [Operand::Arena(update.gradients(), stretch), partial];
-        let launch = ctx.launch(Kernel::new("norm_squares"), &dims, &operands, invocations.into())?;
+        let launch = ctx.launch(Kernel::new("gradient_squares"), &dims, &operands, invocations.into())?;
         launch.layer = LAYER.into();
         launch.cost(8 * vectors, format!("{} numbers", 4 * (vectors - 1) + tail));
         out += invocations;

@@ -84,6 +84,7 @@ fn by_rows(ctx: &Lowering, node: &Node) -> Option<Vec<Value>> {
         Op::Concat(concat) if concat.axis > 0 => node.inputs.clone(),
         Op::Slice(slice) if slice.axis > 0 => node.inputs.clone(),
         Op::Pad(_) if shape.len() > 2 => node.inputs.clone(),
+        Op::EdgePad(pad) | Op::EdgePadBackward(pad) if pad.axis > 0 => node.inputs.clone(),
         _ => return None,
     };
     Some(operands.into_iter().chain(node.outputs.iter().copied()).chain(node.epilogue.reads()).collect())

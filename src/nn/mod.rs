@@ -9,9 +9,9 @@ pub mod models;
 mod summary;
 
 pub use layers::{
-    AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, BatchNorm2d, Branches, Conv2d, Dropout, Flatten, Gelu, GeluTanh,
-    GlobalAvgPool, GroupNorm, HardSwish, Identity, LayerNorm, LeakyRelu, Linear, LocalResponseNorm, MaxPool2d, Pair,
-    Relu, Relu6, Sequential, Sigmoid, Silu, Tanh, ZeroPad2d,
+    AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, BatchNorm2d, Branches, Conv2d, Dropout, First, Flatten, Gelu,
+    GeluTanh, GlobalAvgPool, GroupNorm, HardSwish, Identity, LayerNorm, LeakyRelu, Linear, LocalResponseNorm,
+    MaxPool2d, Pair, ReflectionPad2d, Relu, Relu6, ReplicationPad2d, Sequential, Sigmoid, Silu, Tanh, ZeroPad2d,
 };
 pub use model::{Inputs, Model, Network};
 pub use summary::{Summary, SummaryRow};

@@ -4,7 +4,7 @@
 use super::cases::Case;
 use super::*;
 use crate::graph::{
-    Binary, Conv2d, CrossEntropyOptions, DType, MatMul, Norm, NormOver, Pad, Pool2d, ResponseNorm, Unary,
+    Binary, Conv2d, CrossEntropyOptions, DType, MatMul, Norm, NormOver, Pad, PadMode, Pool2d, ResponseNorm, Unary,
     broadcast_shapes,
 };
 use proptest::prelude::*;
@@ -228,6 +228,8 @@ fn joining_cutting_and_padding() {
     }
     check(&[&[2, 3, 4]], |g, x| g.pad(x[0], Pad { rows: [1, 2], columns: [0, 3], value: 5.0 }));
     check(&[&[2, 3, 4]], |g, x| g.pad(x[0], Pad { rows: [-1, 2], columns: [2, -2], value: 5.0 }));
+    check(&[&[2, 3, 4]], |g, x| g.edge_pad(x[0], [2, 1], [0, 3], PadMode::Reflect));
+    check(&[&[2, 3, 4]], |g, x| g.edge_pad(x[0], [0, 5], [4, 1], PadMode::Replicate));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Tensors joined, cut, padded, and with their axes in another order.
 
 use super::{Array, Yields};
-use crate::graph::{Pad, around};
+use crate::graph::{EdgePad, Pad, PadMode, around};
 
 /// Result `i0, i1, ...` is the element of `x` at index `i0` of axis `axes[0]`, `i1` of axis `axes[1]`, and so on.
 pub(super) fn permute(axes: &[usize], x: &Array, shape: &[usize]) -> Array {
@@ -47,6 +47,41 @@ pub(super) fn pad(op: &Pad, x: &Array, shape: &[usize]) -> Yields {
     Ok(y)
 }
 
+/// Where an axis of `length` positions has what stands at position `at` of the continued one.
+fn source(op: &EdgePad, at: usize, length: usize) -> usize {
+    let position = at as isize - op.amounts[0] as isize;
+    let last = length as isize - 1;
+    let source = match op.mode {
+        PadMode::Replicate => position.clamp(0, last),
+        PadMode::Reflect if position < 0 => -position,
+        PadMode::Reflect if position > last => 2 * last - position,
+        PadMode::Reflect => position,
+    };
+    source as usize
+}
+
+/// An axis continued with what lies at its ends.
+pub(super) fn edge_pad(op: &EdgePad, x: &Array, shape: &[usize]) -> Array {
+    let [outer, inner] = around(shape, op.axis);
+    let (length, padded) = (x.shape[op.axis], shape[op.axis]);
+    let rows = (0..outer).flat_map(|o| (0..padded).map(move |at| o * length + source(op, at, length)));
+    Array { shape: shape.into(), data: rows.flat_map(|row| &x.data[row * inner..][..inner]).copied().collect() }
+}
+
+/// Its gradient: what each position is copied to, summed.
+pub(super) fn edge_pad_backward(op: &EdgePad, dy: &Array, shape: &[usize]) -> Array {
+    let [outer, inner] = around(shape, op.axis);
+    let (length, padded) = (shape[op.axis], dy.shape[op.axis]);
+    let mut dx = Array::filled(shape, 0.0);
+    for (o, at) in (0..outer).flat_map(|o| (0..padded).map(move |at| (o, at))) {
+        let row = o * length + source(op, at, length);
+        for k in 0..inner {
+            dx.data[row * inner + k] += dy.data[(o * padded + at) * inner + k];
+        }
+    }
+    dx
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +100,12 @@ mod tests {
         assert_eq!(slice(1, 1, &x, &[2, 2]).data, [2.0, 3.0, 5.0, 6.0]);
         let op = Pad { rows: [-1, 1], columns: [1, -1], value: 9.0 };
         assert_eq!(pad(&op, &x, &[2, 3]).unwrap().data, [9.0, 4.0, 5.0, 9.0, 9.0, 9.0]);
+        let edge = |mode| EdgePad { axis: 1, amounts: [2, 1], mode };
+        let row = |mode| edge_pad(&edge(mode), &counted(&[1, 3]), &[1, 6]).data;
+        assert_eq!(row(PadMode::Reflect), [3.0, 2.0, 1.0, 2.0, 3.0, 2.0]);
+        assert_eq!(row(PadMode::Replicate), [1.0, 1.0, 1.0, 2.0, 3.0, 3.0]);
+        let sums = |mode| edge_pad_backward(&edge(mode), &counted(&[1, 6]), &[1, 3]).data;
+        assert_eq!(sums(PadMode::Reflect), [3.0, 2.0 + 4.0 + 6.0, 1.0 + 5.0]);
+        assert_eq!(sums(PadMode::Replicate), [1.0 + 2.0 + 3.0, 4.0, 5.0 + 6.0]);
     }
 }

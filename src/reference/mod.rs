@@ -149,6 +149,8 @@ fn apply(op: &Op, inputs: &[&Array], shape: &[usize]) -> Yields<Vec<Array>> {
         (Op::Concat(op), _) => one(layout::concat(op.axis, inputs, shape)),
         (Op::Slice(op), [x]) => one(layout::slice(op.axis, op.start, x, shape)),
         (Op::Pad(op), [x]) => one(layout::pad(op, x, shape)?),
+        (Op::EdgePad(op), [x]) => one(layout::edge_pad(op, x, shape)),
+        (Op::EdgePadBackward(op), [dy]) => one(layout::edge_pad_backward(op, dy, shape)),
         (Op::Softmax(op), [x]) => one(softmax::forward(op, x)),
         (Op::SoftmaxBackward(op), [dy, y]) => one(softmax::backward(op, dy, y)),
         (Op::BatchNorm(op), &[x, weight, bias, mean, var]) => Ok(batch_norm::forward(op, [x, weight, bias, mean, var])),

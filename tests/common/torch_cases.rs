@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use wgrad::graph::{
-    BatchNorm, Conv2d, CrossEntropyOptions, DType, Graph, MatMul, Op, Pad, Pool2d, ResponseNorm, Unary, Value,
+    BatchNorm, Conv2d, CrossEntropyOptions, DType, Graph, MatMul, Op, Pad, PadMode, Pool2d, ResponseNorm, Unary, Value,
 };
 use wgrad::reference::Array;
 
@@ -88,7 +88,12 @@ fn trace(g: &mut Graph, op: &str, attrs: &Json, inputs: &HashMap<&str, Value>) -
         "pad" => {
             let sides: Vec<isize> = attrs["pad"].as_array().expect("pad").iter().map(whole).collect();
             let (rows, columns) = ([sides[2], sides[3]], [sides[0], sides[1]]);
-            g.pad(of("input"), Pad { rows, columns, value: number("value") })
+            let added = |sides: [isize; 2]| sides.map(|side| side as usize);
+            match attrs["mode"].as_str() {
+                Some("reflect") => g.edge_pad(of("input"), added(rows), added(columns), PadMode::Reflect),
+                Some("replicate") => g.edge_pad(of("input"), added(rows), added(columns), PadMode::Replicate),
+                _ => g.pad(of("input"), Pad { rows, columns, value: number("value") }),
+            }
         }
         "permute" => g.permute(of("input"), &extents(&attrs["dims"])),
         "add" => g.add(of("a"), of("b")),

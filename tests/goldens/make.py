@@ -538,6 +538,11 @@ def layout_cases(ops):
         ops.begin("pad", f"{pad} with {value}")
         ops.add("pad", {"pad": pad, "value": value}, {"input": ops.rand(2, 4, 3)},
                 lambda input: F.pad(input, pad, value=value))  # fmt: skip
+    for mode in ("reflect", "replicate"):
+        for pad in ([2, 1, 0, 3], [1, 0, 3, 2]):
+            ops.begin("pad", f"{pad} {mode}")
+            ops.add("pad", {"pad": pad, "mode": mode}, {"input": ops.rand(2, 3, 4, 3)},
+                    lambda input: F.pad(input, pad, mode=mode))  # fmt: skip
     ops.begin("permute", "")
     ops.add("permute", {"dims": [2, 0, 3, 1]}, {"input": ops.rand(2, 3, 4, 2)},
             lambda input: input.permute(2, 0, 3, 1))  # fmt: skip

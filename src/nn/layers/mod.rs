@@ -11,8 +11,8 @@ pub use activation::{Gelu, GeluTanh, HardSwish, LeakyRelu, Relu, Relu6, Sigmoid,
 pub use containers::{Branches, Sequential};
 pub use norm::{BatchNorm2d, Dropout, GroupNorm, LayerNorm, LocalResponseNorm};
 pub use pool::{AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d};
-pub use shape::{Flatten, Identity, ZeroPad2d};
-pub use weighted::{Conv2d, Linear};
+pub use shape::{Flatten, Identity, ReflectionPad2d, ReplicationPad2d, ZeroPad2d};
+pub use weighted::{Conv2d, First, Linear};
 
 /// A height and a width: one number for both, or `[height, width]`.
 pub trait Pair {
@@ -35,7 +35,7 @@ impl Pair for [usize; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{DType, Graph, Value};
+    use crate::graph::{DType, Graph, Init, Node, Op, Value};
     use crate::nn::Module;
 
     fn parameters(module: impl Module, input: &[usize]) -> usize {
@@ -52,6 +52,28 @@ mod tests {
         assert_eq!(parameters(Conv2d::new(4, 8, 3).groups(2), &[1, 4, 8, 8]), 8 * 2 * 9 + 8);
         assert_eq!(parameters(Conv2d::new(3, 10, 3).without_bias(), &[1, 3, 8, 8]), 270);
         assert_eq!(parameters(Linear::new(400, 120), &[1, 400]), 48_120);
+        assert_eq!(parameters(Conv2d::to(10, 3), &[1, 3, 8, 8]), 280);
+        assert_eq!(parameters(Linear::to(120), &[1, 400]), 48_120);
+    }
+
+    #[test]
+    fn first_values_follow_the_extents() {
+        let mut graph = Graph::new();
+        let x = graph.input("x", &[1, 4, 8, 8], DType::F32).unwrap();
+        let conv = Conv2d::to(8, 3).groups(2).same().first(First::FanOut).bias(First::Constant(1.0));
+        let y = conv.forward(&mut graph, x).unwrap();
+        assert_eq!(graph.shape(y), [1, 8, 8, 8]);
+        let flat = graph.flatten(y, 1).unwrap();
+        let linear = Linear::to(2).first(First::Normal(0.5)).bias(First::Uniform);
+        graph.scoped("fc", |graph| linear.forward(graph, flat)).unwrap();
+        let first = |node: &Node| match node.op {
+            Op::Parameter(init) => Some(init),
+            _ => None,
+        };
+        let firsts: Vec<Init> = graph.nodes().iter().filter_map(first).collect();
+        let deviation = (2.0_f64 / 36.0).sqrt() as f32;
+        let bound = (1.0_f64 / 512.0).sqrt() as f32;
+        assert_eq!(firsts, [Init::Normal(deviation), Init::Constant(1.0), Init::Normal(0.5), Init::Uniform(bound)]);
     }
 
     #[test]
@@ -77,6 +99,8 @@ mod tests {
         assert_eq!(shape(AvgPool2d::new([2, 5]).ceil_mode().count_include_pad(false), &x), [2, 4, 5, 3]);
         assert_eq!(shape(MaxPool2d::new(3).stride(2).padding([1, 0]), &x), [2, 4, 5, 5]);
         assert_eq!(shape(ZeroPad2d::sides(1, 0, -2, 3), &x), [2, 4, 10, 13]);
+        assert_eq!(shape(ReflectionPad2d::sides(1, 0, 2, 3), &x), [2, 4, 14, 13]);
+        assert_eq!(shape(ReplicationPad2d::new(20), &x), [2, 4, 49, 52]);
         assert_eq!(shape(AdaptiveAvgPool2d::new([7, 5]), &x), [2, 4, 7, 5]);
         assert_eq!(shape(AdaptiveMaxPool2d::new(4), &x), [2, 4, 4, 4]);
         assert_eq!(shape(GlobalAvgPool, &x), [2, 4, 1, 1]);

@@ -1,7 +1,7 @@
 //! Layers that move elements and do not change them.
 
 use crate::Result;
-use crate::graph::{Graph, Pad, Value};
+use crate::graph::{Graph, Pad, PadMode, Value};
 use crate::nn::Module;
 
 /// `[N, ...]` to `[N, product]`.
@@ -43,5 +43,55 @@ impl ZeroPad2d {
 impl Module for ZeroPad2d {
     fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {
         graph.pad(x, self.0.clone())
+    }
+}
+
+/// The mirror image of the last two axes around them; less than what there is of each.
+#[derive(Clone, Copy, Debug)]
+pub struct ReflectionPad2d {
+    rows: [usize; 2],
+    columns: [usize; 2],
+}
+
+impl ReflectionPad2d {
+    /// The same number on each side.
+    pub fn new(padding: usize) -> Self {
+        Self { rows: [padding; 2], columns: [padding; 2] }
+    }
+
+    /// Left, right, top and bottom, in PyTorch's order.
+    pub fn sides(left: usize, right: usize, top: usize, bottom: usize) -> Self {
+        Self { rows: [top, bottom], columns: [left, right] }
+    }
+}
+
+impl Module for ReflectionPad2d {
+    fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {
+        graph.edge_pad(x, self.rows, self.columns, PadMode::Reflect)
+    }
+}
+
+/// The edges of the last two axes, repeated around them.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplicationPad2d {
+    rows: [usize; 2],
+    columns: [usize; 2],
+}
+
+impl ReplicationPad2d {
+    /// The same number on each side.
+    pub fn new(padding: usize) -> Self {
+        Self { rows: [padding; 2], columns: [padding; 2] }
+    }
+
+    /// Left, right, top and bottom, in PyTorch's order.
+    pub fn sides(left: usize, right: usize, top: usize, bottom: usize) -> Self {
+        Self { rows: [top, bottom], columns: [left, right] }
+    }
+}
+
+impl Module for ReplicationPad2d {
+    fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {
+        graph.edge_pad(x, self.rows, self.columns, PadMode::Replicate)
     }
 }

@@ -3,16 +3,18 @@
 //! A. Krizhevsky, I. Sutskever, G. E. Hinton: ImageNet classification with deep convolutional neural networks, 2012, and
 //! A. Krizhevsky: One weird trick for parallelizing convolutional neural networks, 2014.
 
-use super::parts::{Conv, First, Full, colour, max_pool};
+use super::parts::{colour, conv2d, linear, max_pool};
 use crate::graph::{Graph, Value};
-use crate::nn::{AdaptiveAvgPool2d, Dropout, Flatten, LocalResponseNorm, Model, Module, Relu, Sequential};
+use crate::nn::{
+    AdaptiveAvgPool2d, Conv2d, Dropout, First, Flatten, Linear, LocalResponseNorm, Model, Module, Relu, Sequential,
+};
 
-fn conv(outputs: usize, kernel: usize) -> Conv {
-    Conv::new(outputs, [kernel; 2], First::Uniform).bias(First::Uniform)
+fn conv(outputs: usize, kernel: usize) -> Conv2d {
+    conv2d(outputs, [kernel; 2], First::Uniform).bias(First::Uniform)
 }
 
-fn full(outputs: usize) -> Full {
-    Full::new(outputs, First::Uniform, First::Uniform)
+fn full(outputs: usize) -> Linear {
+    linear(outputs, First::Uniform, First::Uniform)
 }
 
 /// torchvision's AlexNet, the single tower of the second paper; 61,100,840 parameters with a thousand classes. First
@@ -77,9 +79,9 @@ pub fn alexnet_cifar(classes: usize) -> Model {
 /// each other in three of the paper's convolutions, which leaves it 60,965,224.
 pub fn alexnet_2012(classes: usize) -> Model {
     let conv = |outputs: usize, kernel: usize, bias: f32| {
-        Conv::new(outputs, [kernel; 2], First::Normal(0.01)).bias(First::Constant(bias))
+        conv2d(outputs, [kernel; 2], First::Normal(0.01)).bias(First::Constant(bias))
     };
-    let full = |outputs: usize, bias: f32| Full::new(outputs, First::Normal(0.01), First::Constant(bias));
+    let full = |outputs: usize, bias: f32| linear(outputs, First::Normal(0.01), First::Constant(bias));
     let features = move |graph: &mut Graph, x: Value| {
         let padding = if graph.shape(x)[2] == 224 { 2 } else { 0 };
         Sequential::new()

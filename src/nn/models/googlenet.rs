@@ -8,10 +8,12 @@
 //! torchvision's `transform_input`, which it turns on for weights of its own, is not part of the network: images
 //! normalised with mean and deviation 0.5 are what it yields.
 
-use super::parts::{Conv, First, Full, Unit, colour, layer, max_pool};
+use super::parts::{Unit, colour, conv2d, layer, linear, max_pool};
 use crate::Result;
 use crate::graph::{Graph, Value};
-use crate::nn::{AdaptiveAvgPool2d, Dropout, Flatten, MaxPool2d, Model, Module, Relu, Sequential};
+use crate::nn::{
+    AdaptiveAvgPool2d, Conv2d, Dropout, First, Flatten, Linear, MaxPool2d, Model, Module, Relu, Sequential,
+};
 
 const DEVIATION: f32 = 0.01;
 
@@ -22,16 +24,16 @@ fn unit(outputs: usize, kernel: usize) -> Unit {
     Unit(conv(outputs, kernel))
 }
 
-fn conv(outputs: usize, kernel: usize) -> Conv {
-    Conv::new(outputs, [kernel; 2], First::Normal(DEVIATION)).same()
+fn conv(outputs: usize, kernel: usize) -> Conv2d {
+    conv2d(outputs, [kernel; 2], First::Normal(DEVIATION)).same()
 }
 
 fn pool(kernel: usize, stride: usize, padding: usize) -> MaxPool2d {
     max_pool(kernel, stride, padding).ceil_mode()
 }
 
-fn full(outputs: usize) -> Full {
-    Full::new(outputs, First::Normal(DEVIATION), First::Uniform)
+fn full(outputs: usize) -> Linear {
+    linear(outputs, First::Normal(DEVIATION), First::Uniform)
 }
 
 /// Channels: of the 1x1 branch, of the two 3x3 branches before and after, and behind the pool.

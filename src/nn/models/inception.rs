@@ -7,18 +7,18 @@
 //! torchvision's `transform_input`, which it turns on for weights of its own, is not part of the network: images
 //! normalised with mean and deviation 0.5 are what it yields.
 
-use super::parts::{Conv, First, Full, Unit, colour, layer, max_pool};
+use super::parts::{Unit, colour, conv2d, layer, linear, max_pool};
 use crate::Result;
 use crate::graph::{Graph, Value};
-use crate::nn::{AdaptiveAvgPool2d, AvgPool2d, Dropout, Flatten, Model, Module, Sequential};
+use crate::nn::{AdaptiveAvgPool2d, AvgPool2d, Conv2d, Dropout, First, Flatten, Model, Module, Sequential};
 
 const DEVIATION: f32 = 0.1;
 
 /// What the loss of the auxiliary classifier counts, as in torchvision's reference training.
 const AUXILIARY: f32 = 0.4;
 
-fn conv(outputs: usize, kernel: [usize; 2]) -> Conv {
-    Conv::new(outputs, kernel, First::Normal(DEVIATION))
+fn conv(outputs: usize, kernel: [usize; 2]) -> Conv2d {
+    conv2d(outputs, kernel, First::Normal(DEVIATION))
 }
 
 /// A unit that keeps height and width.
@@ -147,14 +147,14 @@ impl Module for Block {
 
 /// The auxiliary classifier.
 fn auxiliary(graph: &mut Graph, classes: usize, x: Value) -> Result<()> {
-    let wide = Unit(Conv::new(768, [5; 2], First::Normal(0.01)));
+    let wide = Unit(conv2d(768, [5; 2], First::Normal(0.01)));
     let head = Sequential::new()
         .add("pool", AvgPool2d::new(5).stride(3))
         .add("conv0", same(128, [1, 1]))
         .add("conv1", wide)
         .add("avgpool", AdaptiveAvgPool2d::new(1))
         .add("flatten", Flatten)
-        .add("fc", Full::new(classes, First::Normal(0.001), First::Uniform));
+        .add("fc", linear(classes, First::Normal(0.001), First::Uniform));
     let logits = layer(graph, "AuxLogits", head, x)?;
     graph.add_auxiliary(logits, AUXILIARY);
     Ok(())
@@ -184,7 +184,7 @@ fn forward(graph: &mut Graph, x: Value, classes: usize, head: bool) -> Result<Va
         .add("avgpool", AdaptiveAvgPool2d::new(1))
         .add("dropout", Dropout(0.5))
         .add("flatten", Flatten)
-        .add("fc", Full::new(classes, First::Normal(DEVIATION), First::Uniform));
+        .add("fc", linear(classes, First::Normal(DEVIATION), First::Uniform));
     let x = stem.forward(graph, x)?;
     if head {
         auxiliary(graph, classes, x)?;

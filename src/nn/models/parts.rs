@@ -1,107 +1,22 @@
-//! Pieces that several families share: layers that read as many channels as come in and have first values of their own.
+//! Pieces that several families share.
 
 use crate::Result;
-use crate::graph::{self, Graph, Init, Value};
-use crate::nn::{BatchNorm2d, Inputs, MaxPool2d, Module};
+use crate::graph::{Graph, Value};
+use crate::nn::{BatchNorm2d, Conv2d, First, Inputs, Linear, MaxPool2d, Module};
 
-/// First values of weights and biases.
-#[derive(Clone, Copy)]
-pub(super) enum First {
-    /// PyTorch's default, for weights and biases alike: uniform in `±1 / sqrt(fan_in)`.
-    Uniform,
-    /// Normal with variance `2 / fan_out`, where `fan_out = K R S` (K. He and others: Delving deep into rectifiers, 2015).
-    FanOut,
-    /// Normal with this deviation.
-    Normal(f32),
-    /// One number everywhere.
-    Constant(f32),
+/// A convolution of as many channels as come in to `outputs` channels, without bias.
+pub(super) fn conv2d(outputs: usize, kernel: [usize; 2], first: First) -> Conv2d {
+    Conv2d::to(outputs, kernel).first(first).without_bias()
 }
 
-impl First {
-    fn init(self, fan_in: usize, fan_out: usize) -> Init {
-        match self {
-            Self::Uniform => Init::Uniform((1.0 / (fan_in.max(1) as f64).sqrt()) as f32),
-            Self::FanOut => Init::Normal((2.0 / fan_out.max(1) as f64).sqrt() as f32),
-            Self::Normal(deviation) => Init::Normal(deviation),
-            Self::Constant(number) => Init::Constant(number),
-        }
-    }
-}
-
-/// A convolution; parameters `weight [K,C,R,S]` and `bias [K]`.
-#[derive(Clone, Copy)]
-pub(super) struct Conv {
-    outputs: usize,
-    kernel: [usize; 2],
-    stride: usize,
-    padding: [usize; 2],
-    weight: First,
-    bias: Option<First>,
-}
-
-impl Conv {
-    /// To `outputs` channels, without bias.
-    pub fn new(outputs: usize, kernel: [usize; 2], weight: First) -> Self {
-        Self { outputs, kernel, stride: 1, padding: [0; 2], weight, bias: None }
-    }
-
-    pub fn stride(self, stride: usize) -> Self {
-        Self { stride, ..self }
-    }
-
-    pub fn padding(self, padding: usize) -> Self {
-        Self { padding: [padding; 2], ..self }
-    }
-
-    /// As much padding as keeps height and width with a stride of 1.
-    pub fn same(self) -> Self {
-        Self { padding: self.kernel.map(|extent| extent / 2), ..self }
-    }
-
-    pub fn bias(self, first: First) -> Self {
-        Self { bias: Some(first), ..self }
-    }
-}
-
-impl Module for Conv {
-    fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {
-        let inputs = graph.shape(x).get(1).copied().unwrap_or(1);
-        let [r, s] = self.kernel;
-        let init = |first: First| first.init(inputs * r * s, self.outputs * r * s);
-        let weight = graph.parameter("weight", &[self.outputs, inputs, r, s], init(self.weight))?;
-        let bias = self.bias.map(|first| graph.parameter("bias", &[self.outputs], init(first))).transpose()?;
-        let conv = graph::Conv2d { stride: [self.stride; 2], padding: self.padding, ..graph::Conv2d::default() };
-        graph.conv2d(x, weight, bias, conv)
-    }
-}
-
-/// A fully connected layer; parameters `weight [O,I]` and `bias [O]`.
-#[derive(Clone, Copy)]
-pub(super) struct Full {
-    outputs: usize,
-    weight: First,
-    bias: First,
-}
-
-impl Full {
-    pub fn new(outputs: usize, weight: First, bias: First) -> Self {
-        Self { outputs, weight, bias }
-    }
-}
-
-impl Module for Full {
-    fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {
-        let inputs = graph.shape(x).get(1).copied().unwrap_or(1);
-        let init = |first: First| first.init(inputs, self.outputs);
-        let weight = graph.parameter("weight", &[self.outputs, inputs], init(self.weight))?;
-        let bias = graph.parameter("bias", &[self.outputs], init(self.bias))?;
-        graph.linear(x, weight, Some(bias))
-    }
+/// A fully connected layer with first values of weights and bias.
+pub(super) fn linear(outputs: usize, weight: First, bias: First) -> Linear {
+    Linear::to(outputs).first(weight).bias(bias)
 }
 
 /// torchvision's `BasicConv2d`: convolution `conv` without bias, normalisation `bn` with eps 1e-3, ReLU.
-#[derive(Clone, Copy)]
-pub(super) struct Unit(pub Conv);
+#[derive(Clone)]
+pub(super) struct Unit(pub Conv2d);
 
 impl Module for Unit {
     fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {

@@ -4,10 +4,10 @@
 //! has its stride in the 3x3 convolution (the paper: in the first 1x1), and first values of convolutions are normal with
 //! variance `2 / fan_out`.
 
-use super::parts::{Conv, First, Full, colour, layer, max_pool, norm};
+use super::parts::{colour, conv2d, layer, linear, max_pool, norm};
 use crate::Result;
 use crate::graph::{Graph, Value};
-use crate::nn::{Inputs, Model, Module, Relu};
+use crate::nn::{Conv2d, First, Inputs, Model, Module, Relu};
 
 /// What the stages are made of.
 #[derive(Clone, Copy)]
@@ -29,13 +29,13 @@ struct ResNet {
 }
 
 /// Convolution `conv{index}` and its normalisation `bn{index}`.
-fn unit(graph: &mut Graph, index: usize, conv: Conv, x: Value) -> Result<Value> {
+fn unit(graph: &mut Graph, index: usize, conv: Conv2d, x: Value) -> Result<Value> {
     let x = layer(graph, &format!("conv{index}"), conv, x)?;
     norm(graph, &format!("bn{index}"), x, 1e-5)
 }
 
-fn conv(outputs: usize, kernel: usize) -> Conv {
-    Conv::new(outputs, [kernel; 2], First::FanOut).same()
+fn conv(outputs: usize, kernel: usize) -> Conv2d {
+    conv2d(outputs, [kernel; 2], First::FanOut).same()
 }
 
 impl Block {
@@ -45,9 +45,10 @@ impl Block {
             Self::Bottleneck => vec![conv(channels, 1), conv(channels, 3).stride(stride), conv(4 * channels, 1)],
         };
         let mut y = x;
-        for (index, &conv) in units.iter().enumerate() {
+        let count = units.len();
+        for (index, conv) in units.into_iter().enumerate() {
             y = unit(graph, index + 1, conv, y)?;
-            if index + 1 < units.len() {
+            if index + 1 < count {
                 y = graph.relu(y)?;
             }
         }
@@ -81,7 +82,7 @@ impl Module for ResNet {
         }
         let x = layer(graph, "avgpool", Graph::global_avg_pool2d, x)?;
         let x = graph.flatten(x, 1)?;
-        layer(graph, "fc", Full::new(self.classes, First::Uniform, First::Uniform), x)
+        layer(graph, "fc", linear(self.classes, First::Uniform, First::Uniform), x)
     }
 }
 

@@ -4,10 +4,10 @@
 //! normalisation as in torchvision. First values of convolutions are normal with variance `2 / fan_out`, those of fully
 //! connected layers with deviation 0.01; biases begin at 0.
 
-use super::parts::{Conv, First, Full, colour, layer, max_pool, norm};
+use super::parts::{colour, conv2d, layer, linear, max_pool, norm};
 use crate::Result;
 use crate::graph::{Graph, Value};
-use crate::nn::{AdaptiveAvgPool2d, Dropout, Flatten, Inputs, Model, Module, Relu, Sequential};
+use crate::nn::{AdaptiveAvgPool2d, Dropout, First, Flatten, Inputs, Linear, Model, Module, Relu, Sequential};
 
 /// Convolutions in each of the five blocks.
 type Blocks = [usize; 5];
@@ -31,7 +31,7 @@ impl Module for Features {
         let mut next = || count.next().unwrap_or(0).to_string();
         for (convolutions, channels) in self.blocks.into_iter().zip(CHANNELS) {
             for _ in 0..convolutions {
-                let conv = Conv::new(channels, [3; 2], First::FanOut).same().bias(First::Constant(0.0));
+                let conv = conv2d(channels, [3; 2], First::FanOut).same().bias(First::Constant(0.0));
                 x = layer(graph, &next(), conv, x)?;
                 if self.norm {
                     x = norm(graph, &next(), x, 1e-5)?;
@@ -44,8 +44,8 @@ impl Module for Features {
     }
 }
 
-fn full(outputs: usize) -> Full {
-    Full::new(outputs, First::Normal(0.01), First::Constant(0.0))
+fn full(outputs: usize) -> Linear {
+    linear(outputs, First::Normal(0.01), First::Constant(0.0))
 }
 
 fn vgg(name: &str, classes: usize, blocks: Blocks, norm: bool) -> Model {

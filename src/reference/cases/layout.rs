@@ -2,7 +2,7 @@
 
 use super::{Case, case};
 use crate::Result;
-use crate::graph::{Pad, Unary};
+use crate::graph::{Pad, PadMode, Unary};
 
 pub(super) fn list() -> Vec<Result<Case>> {
     let concats = CONCATS.map(|(shapes, axis)| {
@@ -29,7 +29,13 @@ pub(super) fn list() -> Vec<Result<Case>> {
             g.permute(x, axes)
         })
     });
-    concats.into_iter().chain(slices).chain(pads).chain(permutes).chain(others()).collect()
+    let edges = EDGES.map(|(shape, rows, columns, mode)| {
+        case(format!("{mode:?} pad {shape:?} by {rows:?} and {columns:?}"), |g| {
+            let x = g.tensor(shape)?;
+            g.edge_pad(x, rows, columns, mode)
+        })
+    });
+    concats.into_iter().chain(slices).chain(pads).chain(edges).chain(permutes).chain(others()).collect()
 }
 
 /// Shapes and the axis along which they are joined.
@@ -54,6 +60,18 @@ const PADS: [(&[usize], [isize; 2], [isize; 2]); 6] = [
     (&[2, 1, 4, 8], [0, 0], [3, 2]),
     (&[2, 3, 6, 5], [-2, 1], [3, -2]),
     (&[2, 7, 9], [-1, -3], [-2, -4]),
+];
+
+/// Shape, rows and columns added before and after, and what they hold.
+const EDGES: [(&[usize], [usize; 2], [usize; 2], PadMode); 8] = [
+    (&[1, 1], [2, 1], [0, 3], PadMode::Replicate),
+    (&[2, 3, 5, 7], [1, 1], [1, 1], PadMode::Reflect),
+    (&[2, 3, 5, 7], [4, 0], [2, 6], PadMode::Reflect),
+    (&[2, 3, 5, 7], [0, 9], [12, 3], PadMode::Replicate),
+    (&[3, 2, 4], [1, 0], [0, 0], PadMode::Reflect),
+    (&[3, 2, 1], [1, 1], [5, 0], PadMode::Replicate),
+    (&[1, 2, 13], [0, 0], [12, 12], PadMode::Reflect),
+    (&[1, 70_000], [0, 0], [300, 1500], PadMode::Replicate),
 ];
 
 const PERMUTES: [(&[usize], &[usize]); 5] = [
