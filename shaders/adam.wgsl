@@ -4,9 +4,12 @@
 //   m = m + (1 - beta1) (g - m);  v = beta2 * v + (1 - beta2) g^2
 //   w = w - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 //
-//   w, grad, m, v [count] vectors of four: the arenas; w, m and v are updated in place. lr and both bias corrections are
+//   w, grad, m, v [4 HALVES count]: the arenas; w, m and v are updated in place. lr and both bias corrections are
 //   the step's, computed on the host in f64. clipped and averaged are replaced where gradients are clipped and weights
 //   averaged.
+
+const HALVES: u32 = 1u;
+alias Packed = vec4<f32>;
 
 struct Dims {
   count: u32,
@@ -33,16 +36,22 @@ struct Step {
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read_write> w: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> grad: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> w: array<Packed>;
+@group(0) @binding(2) var<storage, read> grad: array<Packed>;
 @group(0) @binding(3) var<storage, read> clip: array<f32>;
-@group(0) @binding(4) var<storage, read_write> average: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> m: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> average: array<Packed>;
+@group(0) @binding(5) var<storage, read_write> m: array<Packed>;
+@group(0) @binding(6) var<storage, read_write> v: array<Packed>;
 @group(1) @binding(0) var<uniform> step: Step;
 
 fn clipped(g: vec4<f32>) -> vec4<f32> { return g; }
-fn averaged(i: u32, w: vec4<f32>) -> vec4<f32> { return w; }
+fn averaged(old: vec4<f32>, w: vec4<f32>) -> vec4<f32> { return w; }
+fn old_average(i: u32) -> Packed { return Packed(); }
+fn keep_average(i: u32, v: Packed) { }
+
+// The half h of what one load takes, and what one store takes: one vector, or two, see wide.rs.
+fn part(v: Packed, h: u32) -> vec4<f32> { return v; }
+fn join(a: vec4<f32>, b: vec4<f32>) -> Packed { return a; }
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -50,16 +59,32 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   if i >= dims.count {
     return;
   }
-  var weight = w[i];
-  var g = clipped(grad[i]);
-  if dims.decoupled != 0u {
-    weight -= step.lr * dims.weight_decay * weight;
-  } else {
-    g += dims.weight_decay * weight;
+  let weights = w[i];
+  let gradients = grad[i];
+  let means = m[i];
+  let squares = v[i];
+  let averages = old_average(i);
+  var first: array<vec4<f32>, HALVES>;
+  var second: array<vec4<f32>, HALVES>;
+  var weight: array<vec4<f32>, HALVES>;
+  var mean: array<vec4<f32>, HALVES>;
+  // unroll
+  for (var h = 0u; h < HALVES; h += 1u) {
+    var old = part(weights, h);
+    var g = clipped(part(gradients, h));
+    if dims.decoupled != 0u {
+      old -= step.lr * dims.weight_decay * old;
+    } else {
+      g += dims.weight_decay * old;
+    }
+    let before = part(means, h);
+    first[h] = before + dims.one_minus_beta1 * (g - before);
+    second[h] = dims.beta2 * part(squares, h) + dims.one_minus_beta2 * g * g;
+    weight[h] = old - step.step_size * first[h] / (sqrt(second[h]) / step.root_correction + dims.eps);
+    mean[h] = averaged(part(averages, h), weight[h]);
   }
-  let first = m[i] + dims.one_minus_beta1 * (g - m[i]);
-  let second = dims.beta2 * v[i] + dims.one_minus_beta2 * g * g;
-  m[i] = first;
-  v[i] = second;
-  w[i] = averaged(i, weight - step.step_size * first / (sqrt(second) / step.root_correction + dims.eps));
+  m[i] = join(first[0u], first[HALVES - 1u]);
+  v[i] = join(second[0u], second[HALVES - 1u]);
+  keep_average(i, join(mean[0u], mean[HALVES - 1u]));
+  w[i] = join(weight[0u], weight[HALVES - 1u]);
 }

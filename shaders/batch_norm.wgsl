@@ -2,27 +2,33 @@
 //
 //   y[n, c, i] = act((x[n, c, i] - mean[c]) * scale[c] + bias[c] + residual[n, c, i])
 //
-//   x, residual, y [N, C, HW] in vectors T of 4 or 1 elements,  coefficients [C, 4] of batch_norm_merge: mean, -, scale, bias
+//   x, residual, y [N, C, HW] in HALVES vectors T of 4 or 1 elements,  coefficients [C, 4] of batch_norm_merge: mean, -, scale, bias
 //   residual read if RESIDUAL;  y overwritten
 
+const HALVES: u32 = 1u;
 alias T = f32;
+alias Packed = f32;
 const RESIDUAL: bool = false;
 
 struct Dims {
   c: u32,
-  plane: u32, // vectors of a plane
-  count: u32, // vectors in all
+  plane: u32, // of what one load takes, in a plane
+  count: u32, // and in all
   per_plane: f32, // 1 / plane
   per_c: f32, // 1 / c
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> x: array<T>;
+@group(0) @binding(1) var<storage, read> x: array<Packed>;
 @group(0) @binding(2) var<storage, read> coefficients: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> residual: array<T>;
-@group(0) @binding(4) var<storage, read_write> y: array<T>;
+@group(0) @binding(3) var<storage, read> residual: array<Packed>;
+@group(0) @binding(4) var<storage, read_write> y: array<Packed>;
 
 fn activate(v: T) -> T { return v; }
+
+// The half h of what one load takes, and what one store takes: one T, or two, see wide.rs.
+fn part(v: Packed, h: u32) -> T { return v; }
+fn join(a: T, b: T) -> Packed { return a; }
 
 // The channel of vector i: i / plane % c. Reciprocals, mended by one, because drivers divide lane by lane.
 fn channel_of(i: u32) -> u32 {
@@ -43,9 +49,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     return;
   }
   let k = coefficients[channel_of(i)];
-  var v = (x[i] - T(k.x)) * k.z + T(k.w);
+  let numbers = x[i];
+  var others = Packed();
   if RESIDUAL {
-    v += residual[i];
+    others = residual[i];
   }
-  y[i] = activate(v);
+  var result: array<T, HALVES>;
+  // unroll
+  for (var h = 0u; h < HALVES; h += 1u) {
+    var v = (part(numbers, h) - T(k.x)) * k.z + T(k.w);
+    if RESIDUAL {
+      v += part(others, h);
+    }
+    result[h] = activate(v);
+  }
+  y[i] = join(result[0u], result[HALVES - 1u]);
 }

@@ -5,24 +5,30 @@
 //   dy, x, dx [N, C, HW] in vectors T of 4 or 1 elements,  coefficients [C, 4] of batch_norm_merge: mean, inverse, scale, -
 //   dweight, dbias [C];  dx overwritten;  share is 1 / (N * HW), or 0 where mean and variance did not depend on x
 
+const HALVES: u32 = 1u;
 alias T = f32;
+alias Packed = f32;
 
 struct Dims {
   c: u32,
-  plane: u32, // vectors of a plane
-  count: u32, // vectors in all
+  plane: u32, // of what one load takes, in a plane
+  count: u32, // and in all
   per_plane: f32, // 1 / plane
   per_c: f32, // 1 / c
   share: f32,
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> dy: array<T>;
-@group(0) @binding(2) var<storage, read> x: array<T>;
+@group(0) @binding(1) var<storage, read> dy: array<Packed>;
+@group(0) @binding(2) var<storage, read> x: array<Packed>;
 @group(0) @binding(3) var<storage, read> coefficients: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> dweight: array<f32>;
 @group(0) @binding(5) var<storage, read> dbias: array<f32>;
-@group(0) @binding(6) var<storage, read_write> dx: array<T>;
+@group(0) @binding(6) var<storage, read_write> dx: array<Packed>;
+
+// The half h of what one load takes, and what one store takes: one T, or two, see wide.rs.
+fn part(v: Packed, h: u32) -> T { return v; }
+fn join(a: T, b: T) -> Packed { return a; }
 
 // The channel of vector i: i / plane % c. Reciprocals, mended by one, because drivers divide lane by lane.
 fn channel_of(i: u32) -> u32 {
@@ -46,5 +52,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let k = coefficients[c];
   let mean = dims.share * dbias[c];
   let slope = dims.share * dweight[c] * k.y;
-  dx[i] = k.z * (dy[i] - T(mean) - slope * (x[i] - T(k.x)));
+  let gradients = dy[i];
+  let numbers = x[i];
+  var result: array<T, HALVES>;
+  // unroll
+  for (var h = 0u; h < HALVES; h += 1u) {
+    result[h] = k.z * (part(gradients, h) - T(mean) - slope * (part(numbers, h) - T(k.x)));
+  }
+  dx[i] = join(result[0u], result[HALVES - 1u]);
 }

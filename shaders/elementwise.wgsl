@@ -1,10 +1,13 @@
-// A function of one or two tensors of the same shape, four elements to an invocation.
+// A function of one or two tensors of the same shape, four or eight elements to an invocation.
 //
 //   y[i] = apply(a[i], b[i])
 //
-//   a, b, y [count], count in vectors of four (tensors are padded to whole vectors); y overwritten
+//   a, b, y [4 HALVES count] (tensors are padded to whole vectors); y overwritten
 //
 // apply is replaced by the function at hand; b is bound to nothing where there is one operand.
+
+const HALVES: u32 = 1u;
+alias Packed = vec4<f32>;
 
 struct Dims {
   count: u32,
@@ -12,17 +15,28 @@ struct Dims {
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> a: array<Packed>;
+@group(0) @binding(2) var<storage, read> b: array<Packed>;
+@group(0) @binding(3) var<storage, read_write> y: array<Packed>;
 
-fn second(i: u32) -> vec4<f32> { return vec4<f32>(0.0); }
+fn second(i: u32) -> Packed { return Packed(); }
 fn apply(a: vec4<f32>, b: vec4<f32>, scale: f32) -> vec4<f32> { return a; }
+
+// The half h of what one load takes, and what one store takes: one vector, or two, see wide.rs.
+fn part(v: Packed, h: u32) -> vec4<f32> { return v; }
+fn join(a: vec4<f32>, b: vec4<f32>) -> Packed { return a; }
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let i = id.x + id.y * groups.x * 64u;
   if i < dims.count {
-    y[i] = apply(a[i], second(i), dims.scale);
+    let first = a[i];
+    let other = second(i);
+    var result: array<vec4<f32>, HALVES>;
+    // unroll
+    for (var h = 0u; h < HALVES; h += 1u) {
+      result[h] = apply(part(first, h), part(other, h), dims.scale);
+    }
+    y[i] = join(result[0u], result[HALVES - 1u]);
   }
 }

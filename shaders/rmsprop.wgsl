@@ -4,8 +4,11 @@
 //   d = g / (sqrt(s - a^2) + eps), a being 0 where it is not centred;  with momentum: v = momentum * v + d, d = v
 //   w = w - lr * d
 //
-//   w, grad, s, v, a [count] vectors of four: the arenas; w, s, v and a are updated in place. lr is the step's.
-//   clipped and averaged are replaced where gradients are clipped and weights averaged.
+//   w, grad, s, v, a [4 HALVES count]: the arenas; w, s, v and a are updated in place. lr is the step's.
+//   what is clipped and averaged is put in where gradients are clipped and weights averaged.
+
+const HALVES: u32 = 1u;
+alias Packed = vec4<f32>;
 
 struct Dims {
   count: u32,
@@ -32,17 +35,23 @@ struct Step {
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read_write> w: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> grad: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> w: array<Packed>;
+@group(0) @binding(2) var<storage, read> grad: array<Packed>;
 @group(0) @binding(3) var<storage, read> clip: array<f32>;
-@group(0) @binding(4) var<storage, read_write> average: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> s: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> v: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> a: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> average: array<Packed>;
+@group(0) @binding(5) var<storage, read_write> s: array<Packed>;
+@group(0) @binding(6) var<storage, read_write> v: array<Packed>;
+@group(0) @binding(7) var<storage, read_write> a: array<Packed>;
 @group(1) @binding(0) var<uniform> step: Step;
 
 fn clipped(g: vec4<f32>) -> vec4<f32> { return g; }
-fn averaged(i: u32, w: vec4<f32>) -> vec4<f32> { return w; }
+fn averaged(old: vec4<f32>, w: vec4<f32>) -> vec4<f32> { return w; }
+fn old_average(i: u32) -> Packed { return Packed(); }
+fn keep_average(i: u32, v: Packed) { }
+
+// The half h of what one load takes, and what one store takes: one vector, or two, see wide.rs.
+fn part(v: Packed, h: u32) -> vec4<f32> { return v; }
+fn join(a: vec4<f32>, b: vec4<f32>) -> Packed { return a; }
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -50,20 +59,50 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   if i >= dims.count {
     return;
   }
-  let g = clipped(grad[i]) + dims.weight_decay * w[i];
-  let square = dims.alpha * s[i] + dims.one_minus_alpha * g * g;
-  s[i] = square;
-  var variance = square;
+  let weights = w[i];
+  let gradients = grad[i];
+  let squares = s[i];
+  let averages = old_average(i);
+  var centres = Packed();
+  var velocities = Packed();
   if dims.centered != 0u {
-    let mean = a[i] + dims.one_minus_alpha * (g - a[i]);
-    a[i] = mean;
-    // Rounding can make it negative where gradients hardly change.
-    variance = max(square - mean * mean, vec4<f32>(0.0));
+    centres = a[i];
   }
-  var d = g / (sqrt(variance) + dims.eps);
   if dims.momentum != 0.0 {
-    d += dims.momentum * v[i];
-    v[i] = d;
+    velocities = v[i];
   }
-  w[i] = averaged(i, w[i] - step.lr * d);
+  var square: array<vec4<f32>, HALVES>;
+  var centre: array<vec4<f32>, HALVES>;
+  var velocity: array<vec4<f32>, HALVES>;
+  var weight: array<vec4<f32>, HALVES>;
+  var mean: array<vec4<f32>, HALVES>;
+  // unroll
+  for (var h = 0u; h < HALVES; h += 1u) {
+    let old = part(weights, h);
+    let g = clipped(part(gradients, h)) + dims.weight_decay * old;
+    square[h] = dims.alpha * part(squares, h) + dims.one_minus_alpha * g * g;
+    var variance = square[h];
+    if dims.centered != 0u {
+      let before = part(centres, h);
+      centre[h] = before + dims.one_minus_alpha * (g - before);
+      // Rounding can make it negative where gradients hardly change.
+      variance = max(variance - centre[h] * centre[h], vec4<f32>(0.0));
+    }
+    var d = g / (sqrt(variance) + dims.eps);
+    if dims.momentum != 0.0 {
+      d += dims.momentum * part(velocities, h);
+      velocity[h] = d;
+    }
+    weight[h] = old - step.lr * d;
+    mean[h] = averaged(part(averages, h), weight[h]);
+  }
+  s[i] = join(square[0u], square[HALVES - 1u]);
+  if dims.centered != 0u {
+    a[i] = join(centre[0u], centre[HALVES - 1u]);
+  }
+  if dims.momentum != 0.0 {
+    v[i] = join(velocity[0u], velocity[HALVES - 1u]);
+  }
+  keep_average(i, join(mean[0u], mean[HALVES - 1u]));
+  w[i] = join(weight[0u], weight[HALVES - 1u]);
 }

@@ -2,8 +2,11 @@
 //
 //   g = grad + weight_decay * w;  v = momentum * v + g;  d = g + momentum * v with nesterov, else v;  w = w - lr * d
 //
-//   w, grad, v [count] vectors of four: the arenas; w and v are updated in place. lr is the step's.
-//   clipped and averaged are replaced where gradients are clipped and weights averaged.
+//   w, grad, v [4 HALVES count]: the arenas; w and v are updated in place. lr is the step's.
+//   what is clipped and averaged is put in where gradients are clipped and weights averaged.
+
+const HALVES: u32 = 1u;
+alias Packed = vec4<f32>;
 
 struct Dims {
   count: u32,
@@ -27,15 +30,21 @@ struct Step {
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read_write> w: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> grad: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> w: array<Packed>;
+@group(0) @binding(2) var<storage, read> grad: array<Packed>;
 @group(0) @binding(3) var<storage, read> clip: array<f32>;
-@group(0) @binding(4) var<storage, read_write> average: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> average: array<Packed>;
+@group(0) @binding(5) var<storage, read_write> v: array<Packed>;
 @group(1) @binding(0) var<uniform> step: Step;
 
 fn clipped(g: vec4<f32>) -> vec4<f32> { return g; }
-fn averaged(i: u32, w: vec4<f32>) -> vec4<f32> { return w; }
+fn averaged(old: vec4<f32>, w: vec4<f32>) -> vec4<f32> { return w; }
+fn old_average(i: u32) -> Packed { return Packed(); }
+fn keep_average(i: u32, v: Packed) { }
+
+// The half h of what one load takes, and what one store takes: one vector, or two, see wide.rs.
+fn part(v: Packed, h: u32) -> vec4<f32> { return v; }
+fn join(a: vec4<f32>, b: vec4<f32>) -> Packed { return a; }
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -43,14 +52,34 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   if i >= dims.count {
     return;
   }
-  let g = clipped(grad[i]) + dims.weight_decay * w[i];
-  var d = g;
+  let weights = w[i];
+  let gradients = grad[i];
+  let averages = old_average(i);
+  var velocities = Packed();
   if dims.momentum != 0.0 {
-    d = dims.momentum * v[i] + g;
-    v[i] = d;
-    if dims.nesterov != 0u {
-      d = g + dims.momentum * d;
-    }
+    velocities = v[i];
   }
-  w[i] = averaged(i, w[i] - step.lr * d);
+  var velocity: array<vec4<f32>, HALVES>;
+  var weight: array<vec4<f32>, HALVES>;
+  var mean: array<vec4<f32>, HALVES>;
+  // unroll
+  for (var h = 0u; h < HALVES; h += 1u) {
+    let old = part(weights, h);
+    let g = clipped(part(gradients, h)) + dims.weight_decay * old;
+    var d = g;
+    if dims.momentum != 0.0 {
+      d = dims.momentum * part(velocities, h) + g;
+      velocity[h] = d;
+      if dims.nesterov != 0u {
+        d = g + dims.momentum * d;
+      }
+    }
+    weight[h] = old - step.lr * d;
+    mean[h] = averaged(part(averages, h), weight[h]);
+  }
+  if dims.momentum != 0.0 {
+    v[i] = join(velocity[0u], velocity[HALVES - 1u]);
+  }
+  keep_average(i, join(mean[0u], mean[HALVES - 1u]));
+  w[i] = join(weight[0u], weight[HALVES - 1u]);
 }

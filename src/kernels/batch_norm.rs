@@ -3,6 +3,7 @@
 
 use super::activation::with_epilogue;
 use super::reduce::add_splits;
+use super::wide::{WIDTH, widened};
 use super::{Dim, Kernel};
 use crate::Result;
 use crate::graph::{BatchNorm, BatchNormBackward, Node, Value, batch_norm_extents};
@@ -53,9 +54,23 @@ impl Reading {
         [c, plane, count, reciprocal(self.plane), reciprocal(self.channels)]
     }
 
+    /// As kernels that take every vector read it, eight numbers at once where the adapter can.
+    fn every(ctx: &Lowering, shape: &[usize]) -> Self {
+        let narrow = Self::new(shape);
+        let plane = narrow.plane * narrow.width;
+        match ctx.target.wide && plane.is_multiple_of(WIDTH) {
+            true => Self { plane: plane / WIDTH, width: WIDTH, ..narrow },
+            false => narrow,
+        }
+    }
+
     fn kernel(&self, name: &'static str) -> Kernel {
         let kernel = Kernel::new(name);
-        if self.width == 1 { kernel } else { kernel.define("T", "vec4<f32>") }
+        match self.width {
+            1 => kernel,
+            WIDTH => widened(kernel.define("T", "vec4<f32>")),
+            _ => kernel.define("T", "vec4<f32>"),
+        }
     }
 }
 
@@ -104,6 +119,12 @@ impl Sums {
     }
 }
 
+/// The kernel `name` that takes every vector.
+fn elementwise(reading: &Reading, name: &'static str) -> Kernel {
+    let kernel = reading.kernel(name);
+    if reading.width == 4 { kernel.define("Packed", "vec4<f32>") } else { kernel }
+}
+
 fn u(value: usize) -> Dim {
     Dim::U(value as u32)
 }
@@ -131,8 +152,8 @@ pub fn forward(ctx: &mut Lowering, node: &Node, norm: &BatchNorm) -> Result<()> 
     for rows in ctx.row_ranges(&values, ctx.target.max_binding)? {
         ctx.within(rows, &values, |ctx| {
             let shape = ctx.shape(x);
-            let reading = Reading::new(&shape);
-            let mut kernel = with_epilogue(reading.kernel("batch_norm"), &node.epilogue, reading.width == 4);
+            let reading = Reading::every(ctx, &shape);
+            let mut kernel = with_epilogue(elementwise(&reading, "batch_norm"), &node.epilogue, reading.width > 1);
             if residual.is_some() {
                 kernel = kernel.define("RESIDUAL", true);
             }
@@ -163,10 +184,11 @@ pub fn backward(ctx: &mut Lowering, node: &Node, back: &BatchNormBackward) -> Re
     for rows in ctx.row_ranges(&values, ctx.target.max_binding)? {
         ctx.within(rows, &values, |ctx| {
             let shape = ctx.shape(x);
-            let reading = Reading::new(&shape);
+            let reading = Reading::every(ctx, &shape);
             let dims = [&reading.elementwise()[..], &[Dim::F(share)]].concat();
             let operands = [Operand::Value(dy), Operand::Value(x), coefficients, dweight, dbias, Operand::Value(dx)];
-            let launch = ctx.launch(reading.kernel("batch_norm_backward"), &dims, &operands, reading.count() as u64)?;
+            let launch =
+                ctx.launch(elementwise(&reading, "batch_norm_backward"), &dims, &operands, reading.count() as u64)?;
             launch.cost(5 * shape.iter().product::<usize>() as u64, format!("{shape:?}"));
             Ok(())
         })?;

@@ -2,6 +2,7 @@
 //! `fill`.
 
 use super::activation;
+use super::wide::{WIDTH, widened};
 use super::{Dim, Kernel};
 use crate::Result;
 use crate::graph::{Binary, MAX_RANK, Node, Permute, Unary};
@@ -90,12 +91,16 @@ fn same_shape(
     shape: &[usize],
     scale: f32,
 ) -> Result<()> {
-    let vectors = count(shape).div_ceil(4);
+    let wide = ctx.target.wide && count(shape).is_multiple_of(WIDTH);
+    let packed = count(shape).div_ceil(if wide { WIDTH } else { 4 });
     let mut kernel = Kernel::new("elementwise").define("apply", body);
+    if wide {
+        kernel = widened(kernel);
+    }
     if b != Operand::Null {
         kernel = kernel.define("second", "return b[i];");
     }
-    let launch = ctx.launch(kernel, &[Dim::U(vectors as u32), Dim::F(scale)], &[a, b, y], vectors as u64)?;
+    let launch = ctx.launch(kernel, &[Dim::U(packed as u32), Dim::F(scale)], &[a, b, y], packed as u64)?;
     launch.cost(count(shape) as u64, format!("{shape:?}"));
     Ok(())
 }

@@ -24,6 +24,7 @@ mod reduce;
 mod response;
 mod softmax;
 mod update;
+mod wide;
 mod windows;
 
 pub use assemble::assemble;

@@ -1,6 +1,7 @@
 //! What ends a step, over the arenas of all parameters: gradients joined from several batches on `accumulate`, the norm
 //! by which they are clipped on `gradient_squares` and `clip_norm`, and the optimizer's update on `sgd`, `adam` or `rmsprop`.
 
+use super::wide::{WIDTH, widened};
 use super::{Dim, Kernel};
 use crate::Result;
 use crate::graph::{Clip, Optimizer};
@@ -43,13 +44,16 @@ fn step(ctx: &mut Lowering, update: &Update, stretch: Stretch, coefficient: Oper
         Group::Decayed => update.optimizer,
         _ => update.optimizer.without_decay(),
     };
-    let vectors = stretch.size / 16;
+    // Stretches are whole multiples of ALIGNMENT, so that they hold whole vectors of any width.
+    let numbers = stretch.size / 4;
+    let width = if ctx.target.wide { WIDTH as u64 } else { 4 };
+    let packed = numbers / width;
     let arena = |arena| Operand::Arena(arena, stretch);
     let average = if update.average { arena(Arena::Average) } else { Operand::Null };
     let mut operands = vec![arena(Arena::Parameters), arena(update.gradients()), coefficient, average];
     let state = |index| arena(Arena::State(index));
     let limit = if let Some(Clip::Value(limit)) = update.clip { limit } else { 0.0 };
-    let mut dims = vec![Dim::U(vectors as u32), Dim::F(limit)];
+    let mut dims = vec![Dim::U(packed as u32), Dim::F(limit)];
     let one_minus = |beta: f32| Dim::F((1.0 - f64::from(beta)) as f32);
     let (kernel, flops) = match optimizer {
         Optimizer::Sgd { momentum, nesterov, weight_decay, .. } => {
@@ -73,9 +77,11 @@ fn step(ctx: &mut Lowering, update: &Update, stretch: Stretch, coefficient: Oper
             ("rmsprop", 12)
         }
     };
-    let launch = ctx.launch(configured(Kernel::new(kernel), update), &dims, &operands, vectors)?;
+    let kernel = configured(Kernel::new(kernel), update);
+    let kernel = if ctx.target.wide { widened(kernel) } else { kernel };
+    let launch = ctx.launch(kernel, &dims, &operands, packed)?;
     launch.layer = LAYER.into();
-    launch.cost(flops * vectors * 4, format!("{} numbers", vectors * 4));
+    launch.cost(flops * numbers, format!("{numbers} numbers"));
     Ok(())
 }
 
@@ -85,14 +91,17 @@ fn configured(kernel: Kernel, update: &Update) -> Kernel {
     const CLAMP: &str = "let odd = (bitcast<vec4<u32>>(g) & vec4<u32>(0x7f800000u)) == vec4<u32>(0x7f800000u); \
                          return select(clamp(g, vec4<f32>(-dims.limit), vec4<f32>(dims.limit)), g, odd);";
     // With a weight of 1, at the first step, the average becomes the weights to the last bit.
-    const AVERAGE: &str = "let old = average[i]; \
-                           average[i] = select(old + step.average * (w - old), w, step.average == 1.0); return w;";
+    const AVERAGE: &str = "return select(old + step.average * (w - old), w, step.average == 1.0);";
     let kernel = match update.clip {
         Some(Clip::Norm(_)) => kernel.define("clipped", "return g * clip[0];"),
         Some(Clip::Value(_)) => kernel.define("clipped", CLAMP),
         None => kernel,
     };
-    if update.average { kernel.define("averaged", AVERAGE) } else { kernel }
+    if !update.average {
+        return kernel;
+    }
+    let kernel = kernel.define("averaged", AVERAGE).define("old_average", "return average[i];");
+    kernel.define("keep_average", "average[i] = v;")
 }
 
 /// A range of a stretch: first vector, vectors, and how many numbers of the last one count.
