@@ -23,9 +23,10 @@ const LANES: u32 = 8u;
 const A_BY_ROW: bool = true;
 const B_BY_ROW: bool = true;
 const COLUMNS: u32 = 2u;
-const LOADS: u32 = 4u; // 32 / LANES
+const LOADS: u32 = 2u; // 16 / LANES
 const TILE: u32 = 64u; // 32 * COLUMNS
-const READS: u32 = 8u; // 4 * COLUMNS
+const READS: u32 = 4u; // 2 * COLUMNS
+alias Vector = vec4<f32>; // eight numbers as two vectors, or as vec4<u64>
 
 struct Dims {
   m_blocks: u32,
@@ -37,9 +38,17 @@ struct Dims {
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> a: array<Vector>;
+@group(0) @binding(2) var<storage, read> b: array<Vector>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+
+struct Eight {
+  lo: vec4<f32>,
+  hi: vec4<f32>,
+}
+
+fn load_a(at: u32) -> Eight { return Eight(a[2u * at], a[2u * at + 1u]); }
+fn load_b(at: u32) -> Eight { return Eight(b[2u * at], b[2u * at + 1u]); }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
@@ -50,15 +59,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocatio
   for (var n = 0u; n < COLUMNS; n += 1u) {
     column[n] = min((workgroup.y * COLUMNS + n) * LANES + lane, dims.n_quads - 1u);
   }
-  // Where the lane's vectors of a lie at k = 0, and how far the next four k are, and the next block.
+  // Where the lane's eights of a lie at k = 0: two rows of four k, or two k of four rows.
   var a_at: array<u32, LOADS>;
   // unroll
   for (var i = 0u; i < LOADS; i += 1u) {
     let at = i * LANES + lane;
     if A_BY_ROW {
-      a_at[i] = (xi * dims.m_blocks + block) * dims.k_quads * 32u + at;
+      a_at[i] = (xi * dims.m_blocks + block) * dims.k_quads * 16u + at;
     } else {
-      a_at[i] = (xi * dims.k_blocks * dims.m_quads + min(block * 8u + at % 8u, dims.m_quads - 1u)) * 32u + at / 8u;
+      a_at[i] = (xi * dims.k_blocks * dims.m_quads + min(block * 8u + at % 8u, dims.m_quads - 1u)) * 16u + at / 8u;
     }
   }
   var acc: array<vec4<f32>, TILE>;
@@ -67,7 +76,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocatio
     acc[i] = vec4<f32>(0.0);
   }
   let y_at = (xi * dims.m_blocks + block) * dims.n_quads;
-  if dims.resume != 0u {
+  // A loop, because drivers jump over its body; what an `if` guards they compute in any case.
+  for (var once = 0u; once < dims.resume; once += 1u) {
     // unroll
     for (var i = 0u; i < 32u; i += 1u) {
       // unroll
@@ -78,42 +88,54 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocatio
   }
   for (var step = 0u; step < dims.k_quads; step += 1u) {
     let k_block = step / 8u;
-    let within = step % 8u * 4u;
-    var av: array<vec4<f32>, LOADS>;
+    let within = step % 8u * 2u;
+    var a_lo: array<vec4<f32>, LOADS>;
+    var a_hi: array<vec4<f32>, LOADS>;
     // unroll
     for (var i = 0u; i < LOADS; i += 1u) {
-      if A_BY_ROW {
-        av[i] = a[a_at[i] + step * 32u];
-      } else {
-        av[i] = a[a_at[i] + k_block * dims.m_quads * 32u + within];
+      var at = a_at[i] + step * 16u;
+      if !A_BY_ROW {
+        at = a_at[i] + k_block * dims.m_quads * 16u + within;
       }
+      let eight = load_a(at);
+      a_lo[i] = eight.lo;
+      a_hi[i] = eight.hi;
     }
     let b_at = (xi * dims.k_blocks + k_block) * dims.n_quads;
-    var bv: array<vec4<f32>, READS>;
+    var b_lo: array<vec4<f32>, READS>;
+    var b_hi: array<vec4<f32>, READS>;
     // unroll
     for (var n = 0u; n < COLUMNS; n += 1u) {
       // unroll
-      for (var j = 0u; j < 4u; j += 1u) {
-        bv[n * 4u + j] = b[(b_at + column[n]) * 32u + within + j];
+      for (var j = 0u; j < 2u; j += 1u) {
+        let eight = load_b((b_at + column[n]) * 16u + within + j);
+        b_lo[n * 2u + j] = eight.lo;
+        b_hi[n * 2u + j] = eight.hi;
       }
     }
     // unroll
     for (var i = 0u; i < 32u; i += 1u) {
       // unroll
       for (var k = 0u; k < 4u; k += 1u) {
-        let held = k * 8u + i / 4u;
+        let pair = k / 2u * 8u + i / 4u;
         var left = 0.0;
-        if A_BY_ROW {
-          left = subgroupShuffle(av[i / LANES][k], i % LANES);
+        if A_BY_ROW && i % 2u == 0u {
+          left = subgroupShuffle(a_lo[i / 2u / LANES][k], i / 2u % LANES);
+        } else if A_BY_ROW {
+          left = subgroupShuffle(a_hi[i / 2u / LANES][k], i / 2u % LANES);
+        } else if k % 2u == 0u {
+          left = subgroupShuffle(a_lo[pair / LANES][i % 4u], pair % LANES);
         } else {
-          left = subgroupShuffle(av[held / LANES][i % 4u], held % LANES);
+          left = subgroupShuffle(a_hi[pair / LANES][i % 4u], pair % LANES);
         }
         // unroll
         for (var n = 0u; n < COLUMNS; n += 1u) {
           if B_BY_ROW {
-            acc[i * COLUMNS + n] += left * vec4<f32>(bv[n * 4u][k], bv[n * 4u + 1u][k], bv[n * 4u + 2u][k], bv[n * 4u + 3u][k]);
+            acc[i * COLUMNS + n] += left * vec4<f32>(b_lo[n * 2u][k], b_hi[n * 2u][k], b_lo[n * 2u + 1u][k], b_hi[n * 2u + 1u][k]);
+          } else if k % 2u == 0u {
+            acc[i * COLUMNS + n] += left * b_lo[n * 2u + k / 2u];
           } else {
-            acc[i * COLUMNS + n] += left * bv[n * 4u + k];
+            acc[i * COLUMNS + n] += left * b_hi[n * 2u + k / 2u];
           }
         }
       }

@@ -8,6 +8,8 @@ mod lanes;
 mod panels;
 mod registers;
 
+pub use panels::HALVES;
+
 use super::pad::{put_columns, take_columns};
 use super::reduce::add_splits;
 use super::{Dim, Kernel, LIGHT};

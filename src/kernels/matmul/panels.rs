@@ -81,11 +81,13 @@ pub(super) fn launch(ctx: &mut Lowering, product: Product, lanes: u32) -> Result
     product.run(ctx, kernel, &dims, splits, Size::Grid([tiles_n, tiles_m, splits]))
 }
 
+/// The eight numbers in the integers of 64 bits `v`.
+pub const HALVES: &str = "return Eight(\
+    bitcast<vec4<f32>>(vec4<u32>(u32(v.x), u32(v.x >> 32u), u32(v.y), u32(v.y >> 32u))), \
+    bitcast<vec4<f32>>(vec4<u32>(u32(v.z), u32(v.z >> 32u), u32(v.w), u32(v.w >> 32u))));";
+
 /// `kernel` with eight numbers as four integers of 64 bits, the widest that WGSL can load.
 fn in_eights(kernel: Kernel, by_row: bool) -> Kernel {
-    const HALVES: &str = "return Eight(\
-        bitcast<vec4<f32>>(vec4<u32>(u32(v.x), u32(v.x >> 32u), u32(v.y), u32(v.y >> 32u))), \
-        bitcast<vec4<f32>>(vec4<u32>(u32(v.z), u32(v.z >> 32u), u32(v.w), u32(v.w >> 32u))));";
     let kernel = kernel.define("Vector", "vec4<u64>").define("load_a", format!("let v = a[at]; {HALVES}"));
     match by_row {
         true => kernel.define("load_b", "return Eight(b[at], b[at]);"),

@@ -6,6 +6,7 @@ use crate::Result;
 use crate::graph::Node;
 use crate::kernels::activation::{runtime_epilogue, with_runtime_epilogue};
 use crate::kernels::conv::i;
+use crate::kernels::matmul::HALVES;
 use crate::kernels::{Dim, Kernel};
 use crate::plan::{Lowering, Operand};
 use std::ops::Range;
@@ -135,9 +136,16 @@ impl Winograd {
             .define("A_BY_ROW", a_by_row)
             .define("B_BY_ROW", b_by_row)
             .define("COLUMNS", format!("{per_lane}u"))
-            .define("LOADS", format!("{}u", BLOCK / lanes))
+            .define("LOADS", format!("{}u", BLOCK / 2 / lanes))
             .define("TILE", format!("{}u", BLOCK * per_lane))
-            .define("READS", format!("{}u", 4 * per_lane));
+            .define("READS", format!("{}u", 2 * per_lane));
+        let kernel = match ctx.target.wide {
+            true => kernel
+                .define("Vector", "vec4<u64>")
+                .define("load_a", format!("let v = a[at]; {HALVES}"))
+                .define("load_b", format!("let v = b[at]; {HALVES}")),
+            false => kernel,
+        };
         let k_quads = terms.div_ceil(4);
         let dims = [blocks, rows.div_ceil(4), quads, k_quads, k_quads.div_ceil(8), usize::from(resume)];
         let dims = dims.map(|value| Dim::U(value as u32));
