@@ -104,6 +104,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("conv", include_str!("../../shaders/conv.wgsl")),
     ("conv_lanes", include_str!("../../shaders/conv_lanes.wgsl")),
     ("conv_pack", include_str!("../../shaders/conv_pack.wgsl")),
+    ("conv_quads", include_str!("../../shaders/conv_quads.wgsl")),
     ("conv_weight", include_str!("../../shaders/conv_weight.wgsl")),
     ("conv_weight_lanes", include_str!("../../shaders/conv_weight_lanes.wgsl")),
     ("conv_weight_rows", include_str!("../../shaders/conv_weight_rows.wgsl")),

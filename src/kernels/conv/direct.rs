@@ -1,4 +1,4 @@
-//! A dense convolution on `conv` or `conv_lanes` with `conv_pack`: how it is cut into tiles, and its launches.
+//! A dense convolution on `conv`, `conv_lanes` or `conv_quads` with `conv_pack`: how it is cut into tiles, and its launches.
 
 use super::phases::Phase;
 use super::{COLS, ROWS, i, span};
@@ -29,21 +29,21 @@ pub struct Direct {
 }
 
 /// How `conv` or `conv_lanes` cuts a convolution up.
-struct Tile {
+pub(super) struct Tile {
     /// Lanes of a subgroup, where `conv_lanes` is to run.
-    lanes: Option<usize>,
+    pub(super) lanes: Option<usize>,
     /// Rows of output positions of an invocation.
-    rows: usize,
+    pub(super) rows: usize,
     /// Columns of output positions.
-    cols: usize,
+    pub(super) cols: usize,
     /// Its channels.
-    kt: usize,
+    pub(super) kt: usize,
     /// Filter rows of an iteration.
-    tap_rows: usize,
+    pub(super) tap_rows: usize,
     /// Its input channels: several where there is a single tap, and `conv_lanes` runs.
-    channels: usize,
+    pub(super) channels: usize,
     /// The most neighbours that are read or written at once.
-    width: usize,
+    pub(super) width: usize,
 }
 
 /// The most multiplications of vectors in an unrolled loop body: more would not fit into an instruction cache.
@@ -51,6 +51,9 @@ const BODY: usize = 320;
 
 impl Tile {
     fn new(lanes: Option<u32>, direct: &Direct) -> Self {
+        if let Some(lanes) = lanes.filter(|_| direct.is_quad()) {
+            return direct.quad_tile(lanes as usize);
+        }
         let (outputs, output) = (direct.outputs, direct.output);
         let (r, s) = (direct.taps[0].max(1), direct.taps[1].max(1));
         let light = direct.flops < LIGHT;
@@ -74,14 +77,14 @@ impl Tile {
         let body = if light { BODY / 2 } else { BODY };
         let fits = |channels: &usize| direct.inputs.is_multiple_of(*channels) && channels * rows * kt <= body;
         let channels = match lanes {
-            Some(_) if r * s == 1 && kt.is_multiple_of(4) => [8, 4, 2].into_iter().find(fits).unwrap_or(1),
+            Some(_) if r * s == 1 && kt.is_multiple_of(4) => [4, 2].into_iter().find(fits).unwrap_or(1),
             _ => 1,
         };
         Self { lanes, rows, cols, kt, tap_rows, channels, width }
     }
 
     /// Weights of an iteration, filled up to whole vectors.
-    fn padded(&self, s: usize) -> usize {
+    pub(super) fn padded(&self, s: usize) -> usize {
         (self.tap_rows * s.max(1) * self.kt).next_multiple_of(4)
     }
 }
@@ -100,6 +103,9 @@ impl Direct {
     /// See [`writes_once`].
     pub fn writes_once(&self, ctx: &Lowering) -> bool {
         let tile = self.tile(ctx);
+        if let Some(lanes) = tile.lanes.filter(|_| self.is_quad()) {
+            return self.quads_write_once(ctx, &tile, lanes);
+        }
         let whole = self.output[0].is_multiple_of(tile.rows)
             && self.output[1].is_multiple_of(tile.cols)
             && (self.outputs.is_multiple_of(tile.kt) || (tile.lanes.is_none() && self.outputs < tile.kt));
@@ -168,6 +174,17 @@ impl Direct {
         note: String,
     ) -> Result<()> {
         let tile = self.tile(ctx);
+        let in_place = ctx.is_shared(node.outputs[0]);
+        let operands = [
+            Operand::Value(node.inputs[0]),
+            packed,
+            bias.unwrap_or(Operand::Null),
+            node.epilogue.mask.as_ref().filter(|_| !in_place).map_or(Operand::Null, |mask| Operand::Value(mask.output)),
+            Operand::Value(node.outputs[0]),
+        ];
+        if let Some(lanes) = tile.lanes.filter(|_| self.is_quad()) {
+            return self.launch_quads(ctx, node, &tile, lanes, &operands, note);
+        }
         // A phase without taps still writes its zeros: no input channels, no iterations.
         let empty = self.taps[0] * self.taps[1] == 0;
         let blocks = if empty { 1 } else { self.taps[0] / tile.tap_rows };
@@ -200,14 +217,6 @@ impl Direct {
             // Behind the extents of the result; `conv_lanes` has it as a constant.
             None => dims.insert(9, i(blocks)),
         }
-        let in_place = ctx.is_shared(node.outputs[0]);
-        let operands = [
-            Operand::Value(node.inputs[0]),
-            packed,
-            bias.unwrap_or(Operand::Null),
-            node.epilogue.mask.as_ref().filter(|_| !in_place).map_or(Operand::Null, |mask| Operand::Value(mask.output)),
-            Operand::Value(node.outputs[0]),
-        ];
         let mask = if in_place { "y" } else { "mask" };
         let kernel = match tile.lanes {
             Some(_) => with_runtime_epilogue(self.kernel(&tile, mask), &node.epilogue),

@@ -2,6 +2,7 @@
 
 mod direct;
 mod phases;
+mod quads;
 mod rows;
 mod weight;
 mod winograd;

@@ -5,7 +5,7 @@ use super::{Case, Sketch, case};
 use crate::Result;
 use crate::graph::{Conv2d, DType, Gather, Pool2d, ResponseNorm, Unary, Value};
 
-pub(super) fn list() -> [Result<Case>; 15] {
+pub(super) fn list() -> [Result<Case>; 17] {
     [
         case("conv2d + relu", |g| {
             let x = g.tensor(&[3, 5, 7, 6])?;
@@ -28,6 +28,16 @@ pub(super) fn list() -> [Result<Case>; 15] {
             let x = g.tensor(&[1, 4, 9, 9])?;
             let x = conv_layer(g, x, 5, 3, Unary::Sigmoid)?;
             conv_layer(g, x, 3, 1, Unary::Relu)
+        }),
+        case("conv2d + tanh + conv2d + relu, planes of 2x2", |g| {
+            let x = g.tensor(&[19, 5, 2, 2])?;
+            let x = conv_layer(g, x, 9, 3, Unary::Tanh)?;
+            conv_layer(g, x, 7, 3, Unary::Relu)
+        }),
+        case("conv2d + relu, twice, planes of 2x2 in whole tiles", |g| {
+            let x = g.tensor(&[32, 16, 2, 2])?;
+            let x = conv_layer(g, x, 8, 3, Unary::Relu)?;
+            conv_layer(g, x, 16, 3, Unary::Relu)
         }),
         case("linear + relu, three times", |g| {
             let mut x = g.tensor(&[5, 13])?;
