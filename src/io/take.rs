@@ -85,6 +85,17 @@ impl TensorFile {
         Ok((data, loaded))
     }
 
+    /// Refuses weights on which nothing can be trained.
+    pub(crate) fn check_finite(&self) -> Result<()> {
+        let broken = self.tensors.iter().find(|(_, tensor)| tensor.data.iter().any(|number| !number.is_finite()));
+        broken.map_or(Ok(()), |(name, _)| {
+            let message = format!(
+                "tensor `{name}` holds infinities or NaN; it is damaged, or was saved after a training that diverged"
+            );
+            Err(Error::format(&self.path, message))
+        })
+    }
+
     /// Compares the file with what is expected of it.
     fn misfits(&self, expected: &[(String, Vec<usize>)], ignore: impl Fn(&str) -> bool) -> Misfits {
         let mut misfits = Misfits::default();
@@ -240,6 +251,14 @@ mod tests {
     fn a_file_of_which_nothing_fits_is_an_error() {
         let text = file(&[("a", &[2])]).take_partial(&expect(&[("a", &[3]), ("b", &[2])]), |_| false).unwrap_err();
         assert!(text.to_string().contains("it has a, the network has a, b"), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_by_name() {
+        let mut file = file(&[("a", &[2]), ("b", &[3])]);
+        file.check_finite().unwrap();
+        file.tensors.get_mut("b").unwrap().data[2] = f32::NAN;
+        assert!(file.check_finite().unwrap_err().to_string().contains("tensor `b` holds infinities or NaN"));
     }
 
     #[test]

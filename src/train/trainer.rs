@@ -175,6 +175,9 @@ impl<'a> Trainer<'a> {
         if let Some(decay) = run.settings.average {
             run.template.metadata.insert("average".into(), decay.to_string());
         }
+        if let (None, Some(weights)) = (&self.resume, &self.init) {
+            weights.check_finite()?;
+        }
         match (self.resume, self.init) {
             (Some(checkpoint), _) => run.restore(checkpoint)?,
             (None, Some(mut weights)) if !self.partial => {
