@@ -63,7 +63,9 @@ const PADS: [(&[usize], [isize; 2], [isize; 2]); 6] = [
 ];
 
 /// Shape, rows and columns added before and after, and what they hold.
-const EDGES: [(&[usize], [usize; 2], [usize; 2], PadMode); 8] = [
+type Edge = (&'static [usize], [usize; 2], [usize; 2], PadMode);
+
+const EDGES: [Edge; 8] = [
     (&[1, 1], [2, 1], [0, 3], PadMode::Replicate),
     (&[2, 3, 5, 7], [1, 1], [1, 1], PadMode::Reflect),
     (&[2, 3, 5, 7], [4, 0], [2, 6], PadMode::Reflect),
