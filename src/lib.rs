@@ -55,6 +55,7 @@ pub mod plan;
 pub mod reference;
 pub mod selftest;
 pub mod train;
+pub mod tune;
 
 pub use error::{Error, Result};
 

@@ -4,7 +4,7 @@ use super::{Context, out};
 use serde_json::json;
 use wgpu::Features;
 use wgrad::Result;
-use wgrad::gpu::{AdapterSummary, list};
+use wgrad::gpu::{AdapterSummary, list, tuning_file};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -77,6 +77,11 @@ fn block(index: usize, adapter: &AdapterSummary) -> String {
     );
     line("workgroup", workgroups);
     let names = features(adapter);
+    let table = tuning_file(info).filter(|path| path.exists());
+    line(
+        "kernels",
+        table.map_or("chosen by rules".into(), |path| format!("chosen by {}, else by rules", path.display())),
+    );
     line("features", if names.is_empty() { "none that matter here".into() } else { names.join(", ") });
     text
 }
@@ -96,6 +101,7 @@ fn as_json(index: usize, adapter: &AdapterSummary) -> serde_json::Value {
         "driver_info": info.driver_info,
         "chosen": adapter.chosen,
         "reason": adapter.reason,
+        "tuning": tuning_file(info).filter(|path| path.exists()),
         "memory_bytes": adapter.room.map(|room| room.bytes),
         "features": features(adapter),
         "limits": {

@@ -19,6 +19,7 @@ mod selftest;
 mod sheet;
 mod summary;
 mod train;
+mod tune;
 mod weights;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -63,6 +64,8 @@ enum Command {
     Profile(profile::Options),
     /// Measure whole training steps
     Bench(bench::Options),
+    /// Find out which kernels are the fastest on this adapter, and keep the answers for later runs
+    Tune(tune::Options),
 }
 
 /// What all commands share.
@@ -97,6 +100,7 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Selftest(options) => selftest::run(&context, &options),
         Command::Profile(options) => profile::run(&context, &options),
         Command::Bench(options) => bench::run(&context, &options),
+        Command::Tune(options) => tune::run(&context, &options),
     };
     match done {
         Ok(status) => ExitCode::from(status),

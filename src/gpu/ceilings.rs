@@ -98,6 +98,7 @@ fn plan(gpu: &Gpu, kernel: &'static str, dims: Vec<Dim>, groups: u64, sizes: &[u
         note: String::new(),
         in_place: false,
         first_row: None,
+        question: None,
     };
     Plan {
         name: kernel.into(),
@@ -108,6 +109,7 @@ fn plan(gpu: &Gpu, kernel: &'static str, dims: Vec<Dim>, groups: u64, sizes: &[u
         regions: BTreeMap::new(),
         parameters: ParameterLayout::default(),
         lower_bound: sizes.iter().sum(),
+        questions: vec![],
     }
 }
 

@@ -15,6 +15,7 @@ mod profile;
 mod room;
 mod run;
 mod staging;
+mod tuning;
 
 pub use adapters::{AdapterSummary, list, list_async};
 pub use ceilings::Ceilings;
@@ -25,8 +26,9 @@ pub use room::Room;
 pub use run::{Runner, StepNumbers};
 pub(crate) use run::{decode, encode};
 pub use staging::Staging;
+pub use tuning::{save_tuning, tuning_file};
 
-use crate::plan::{Class, Target};
+use crate::plan::{Choices, Class, Target};
 use crate::{Error, Result};
 use faults::Faults;
 use memory::Tracker;
@@ -95,6 +97,7 @@ impl Gpu {
         let wanted = options.adapter.clone().or_else(|| environment("WGRAD_ADAPTER"));
         let adapter = adapters::choose(wanted.as_deref()).await?;
         let info = adapter.get_info();
+        let choices = Arc::new(tuning::load(&info)?);
         let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
@@ -109,14 +112,14 @@ impl Gpu {
         let checked = options.checked || environment("WGRAD_CHECKED").is_some_and(|value| value != "0");
         let faults = Faults::watch(&device, &info.name);
         let exact = options.exact || environment("WGRAD_EXACT").is_some_and(|value| value != "0");
-        Ok(Self::with_faults(device, queue, faults, Checks { checked, exact }, memory))
+        Ok(Self::with_faults(device, queue, faults, Checks { checked, exact }, memory, choices))
     }
 
     /// Takes a host application's device. Its limits and features are used as they are, its error handlers are left alone.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let faults = Faults::unwatched(&device.adapter_info().name);
         let memory = room::from_environment().unwrap_or(None);
-        Self::with_faults(device, queue, faults, Checks::default(), memory)
+        Self::with_faults(device, queue, faults, Checks::default(), memory, Arc::default())
     }
 
     fn with_faults(
@@ -125,9 +128,10 @@ impl Gpu {
         faults: Arc<Faults>,
         Checks { checked, exact }: Checks,
         memory: Option<u64>,
+        choices: Arc<Choices>,
     ) -> Self {
         let info = device.adapter_info();
-        let target = Target { exact, ..target(&info, &device.limits(), device.features()) };
+        let target = Target { exact, choices, ..target(&info, &device.limits(), device.features()) };
         let pipelines = Pipelines::new(&device, checked);
         Self {
             inner: Arc::new(Inner { device, queue, info, target, faults, tracker: Arc::default(), memory, pipelines }),

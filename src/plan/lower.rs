@@ -3,11 +3,12 @@
 //! A launch is a dispatch whose operands are still values and temporaries; placement turns them into buffer ranges.
 
 use super::blocks::{self, Run};
-use super::{ALIGNMENT, Program, Stretch, Target};
+use super::{ALIGNMENT, Program, Question, Stretch, Target};
 use crate::graph::{Graph, Node, Shape, Value};
 use crate::kernels::{self, Dim, Kernel};
 use crate::{Error, Result};
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 /// What a binding of a launch refers to.
@@ -65,6 +66,8 @@ pub struct Launch {
     pub in_place: bool,
     /// The first of the rows to which it is confined; `None` if it works on all.
     pub first_row: Option<usize>,
+    /// The name of the question that was asked for its node, see [`Lowering::choose`].
+    pub question: Option<String>,
 }
 
 /// Collects the launches of a graph.
@@ -84,6 +87,9 @@ pub struct Lowering<'a> {
     in_blocks: bool,
     layer: String,
     window: Option<Window>,
+    /// What was asked of the target's choices so far, and for the node at hand.
+    questions: RefCell<BTreeSet<Question>>,
+    question: RefCell<Option<String>>,
 }
 
 /// Rows of some values, to which lowering is confined.
@@ -107,12 +113,15 @@ impl<'a> Lowering<'a> {
             in_blocks: false,
             layer,
             window: None,
+            questions: RefCell::default(),
+            question: RefCell::default(),
         }
     }
 
     /// Appends the launches of `node`.
     fn node(&mut self, node: &Node) -> Result<()> {
         self.layer = node.layer.clone();
+        self.question.take();
         kernels::lower(self, node)
     }
 
@@ -200,6 +209,21 @@ impl<'a> Lowering<'a> {
     /// Whether `result` lies where its mask lay.
     pub fn is_shared(&self, result: Value) -> bool {
         self.shared.iter().any(|(other, _)| *other == result)
+    }
+
+    /// Which of `candidates` answers the question `name`: the one that the target's table names, else the first, which a
+    /// rule has put there. The launches that follow for this node are marked with the question.
+    pub fn choose(&self, name: String, candidates: Vec<String>) -> usize {
+        let answer = self.target.choices.get(&name);
+        let index = answer.and_then(|answer| candidates.iter().position(|candidate| candidate == answer));
+        *self.question.borrow_mut() = Some(name.clone());
+        self.questions.borrow_mut().insert(Question { name, candidates });
+        index.unwrap_or(0)
+    }
+
+    /// All that was asked.
+    pub(super) fn questions(&self) -> Vec<Question> {
+        self.questions.borrow().iter().cloned().collect()
     }
 
     /// The extents of a value, as far as the rows at hand go.
@@ -319,6 +343,7 @@ impl<'a> Lowering<'a> {
             note: String::new(),
             in_place: false,
             first_row: self.window.as_ref().map(|window| window.rows.start),
+            question: self.question.borrow().clone(),
         });
         Ok(self.launches.last_mut().expect("just pushed"))
     }

@@ -8,6 +8,7 @@
 //! one.
 
 mod blocks;
+mod choices;
 mod fuse;
 mod layout;
 mod lower;
@@ -18,6 +19,7 @@ mod program;
 mod recompute;
 mod target;
 
+pub use choices::{Choices, Question};
 pub use fuse::fuse;
 pub use layout::{Group, Groups, ParameterLayout, ParameterPlace, Stretch};
 pub use lower::{Arena, Launch, Lowering, Operand};
@@ -106,6 +108,8 @@ pub struct Plan {
     pub parameters: ParameterLayout,
     /// The largest sum of activation bytes that are alive at once: no placement can do with less.
     pub lower_bound: u64,
+    /// Which kernels could be chosen differently, see [`Choices`].
+    pub questions: Vec<Question>,
 }
 
 impl Plan {
@@ -146,6 +150,7 @@ impl Plan {
         if let Some(update) = &program.update {
             crate::kernels::lower_update(&mut ctx, update, &layout)?;
         }
+        let questions = ctx.questions();
         let mut buffers = program.buffers(&layout);
         let (launches, temporaries) = (std::mem::take(&mut ctx.launches), std::mem::take(&mut ctx.temporaries));
         let lower_bound = placement.place(&launches, &temporaries, target, &mut buffers)?;
@@ -175,6 +180,7 @@ impl Plan {
             regions,
             parameters: layout,
             lower_bound,
+            questions,
         })
     }
 

@@ -1,5 +1,8 @@
 //! What a plan is made for: the facts of an adapter that decide about kernels and placement.
 
+use super::Choices;
+use std::sync::Arc;
+
 /// The kind of processor behind an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -50,6 +53,8 @@ pub struct Target {
     /// Results along a side of Winograd's tiles, 2 or 4, wherever these algorithms can run at all, be it worth while or
     /// not: for tests. `None` leaves it to the rule.
     pub tile: Option<usize>,
+    /// What was measured to be the fastest where rules choose among kernels; empty unless a table was loaded.
+    pub choices: Arc<Choices>,
 }
 
 impl Target {
@@ -66,6 +71,7 @@ impl Target {
             wide: false,
             exact: false,
             tile: None,
+            choices: Arc::default(),
         }
     }
 

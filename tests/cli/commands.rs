@@ -6,7 +6,9 @@ use serde_json::Value;
 #[test]
 fn help_and_version() {
     let dir = folder();
-    for command in ["", "train", "eval", "predict", "data", "summary", "devices", "selftest", "profile", "bench"] {
+    for command in
+        ["", "train", "eval", "predict", "data", "summary", "devices", "selftest", "profile", "bench", "tune"]
+    {
         let done = wgrad(dir.path(), &format!("{command} --help")).ends_with(0);
         assert!(done.stdout.contains("Usage: wgrad") && done.stdout.contains("--adapter"), "{done:#?}");
     }

@@ -11,3 +11,4 @@ mod memory;
 mod program;
 mod resume;
 mod trained;
+mod tuning;

@@ -147,11 +147,23 @@ impl Product {
 
     /// One launch on the family that this adapter and these shapes ask for.
     fn launch(self, ctx: &mut Lowering) -> Result<()> {
-        match ctx.target.lanes {
-            Some(count) if panels::suit(ctx, &self) => panels::launch(ctx, self, count),
-            Some(count) if lanes::suit(&self) => lanes::launch(ctx, self, count),
+        let Some(count) = ctx.target.lanes else { return registers::launch(ctx, self) };
+        let families = [("panels", panels::suit(ctx, &self)), ("lanes", lanes::suit(&self)), ("registers", true)];
+        let families: Vec<String> =
+            families.iter().filter(|(_, suits)| *suits).map(|(name, _)| name.to_string()).collect();
+        match families[ctx.choose(self.question(), families.clone())].as_str() {
+            "panels" => panels::launch(ctx, self, count),
+            "lanes" => lanes::launch(ctx, self, count),
             _ => registers::launch(ctx, self),
         }
+    }
+
+    /// What is asked where several kernels can compute it.
+    fn question(&self) -> String {
+        let [m, n, k] = self.extents;
+        let stored = |turned: bool| if turned { "t" } else { "n" };
+        let [a, b] = [self.flags.transpose_a, self.flags.transpose_b].map(stored);
+        format!("matmul {a}{b} {m}x{n}x{k}")
     }
 
     /// The length of the ranges into which K is cut, where `tiles` tiles are computed side by side and `busy` of them

@@ -1,7 +1,7 @@
 //! Which algorithm computes a convolution: a rule from its extents and the target.
 
 use super::Shape;
-use crate::plan::Target;
+use crate::plan::{Lowering, Target};
 
 /// What is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,8 @@ const DISPATCH: f64 = 60_000.0;
 const DIRECT: [f64; 2] = [25.0, 22.0];
 
 /// The cheapest algorithm, `None` for the direct one.
-pub fn choose(target: &Target, pass: Pass, shape: Shape) -> Option<Winograd> {
+pub fn choose(ctx: &Lowering, pass: Pass, shape: Shape) -> Option<Winograd> {
+    let target = ctx.target;
     let lanes = target.lanes.filter(|_| !target.exact)? as usize;
     if let Some(m) = target.tile {
         return Some(Winograd { m, pass, shape }).filter(|winograd| winograd.fits(target));
@@ -48,13 +49,16 @@ pub fn choose(target: &Target, pass: Pass, shape: Shape) -> Option<Winograd> {
     if shape.output.iter().chain(&shape.input).any(|&extent| extent < 2) {
         return None;
     }
-    let best = [4, 2]
-        .map(|m| Winograd { m, pass, shape })
-        .into_iter()
-        .filter(|winograd| winograd.fits(target))
-        .map(|winograd| (winograd.cost(lanes), winograd))
-        .min_by(|a, b| a.0.total_cmp(&b.0))?;
-    (best.0 < direct_cost(pass, &shape)).then_some(best.1)
+    let mut candidates = vec![(direct_cost(pass, &shape), "direct", None)];
+    for (m, name) in [(4, "winograd 4x4"), (2, "winograd 2x2")] {
+        let winograd = Winograd { m, pass, shape };
+        if winograd.fits(target) {
+            candidates.push((winograd.cost(lanes), name, Some(winograd)));
+        }
+    }
+    candidates.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let names = candidates.iter().map(|(_, name, _)| name.to_string()).collect();
+    candidates[ctx.choose(shape.question(pass), names)].2
 }
 
 fn direct_cost(pass: Pass, shape: &Shape) -> f64 {

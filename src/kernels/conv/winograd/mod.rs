@@ -33,6 +33,17 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// What is asked where several algorithms can compute it.
+    fn question(&self, pass: Pass) -> String {
+        let pass = match pass {
+            Pass::Forward => "forward",
+            Pass::BackwardData => "backward data",
+            Pass::BackwardWeight => "backward weight",
+        };
+        let Self { n, inputs, input: [h, w], outputs, output: [oh, ow], .. } = self;
+        format!("conv 3x3 {pass} {n}x{inputs}x{h}x{w} {outputs}x{oh}x{ow}")
+    }
+
     /// Two operations for each product that the definition sums, for so many samples.
     pub fn flops(&self, n: usize) -> u64 {
         2 * [n, self.inputs, self.outputs, self.output[0], self.output[1], 9]
@@ -56,7 +67,7 @@ pub fn forward(ctx: &Lowering, conv: &Conv2d, x: &[usize], w: &[usize], y: &[usi
         output: [y[2], y[3]],
         padding: conv.padding.map(|padding| padding as i64),
     };
-    fits(conv, w).then(|| choose(ctx.target, Pass::Forward, shape)).flatten()
+    fits(conv, w).then(|| choose(ctx, Pass::Forward, shape)).flatten()
 }
 
 /// Likewise for the gradient by the input, which is a convolution of the gradient with the flipped filters.
@@ -69,7 +80,7 @@ pub fn backward_data(ctx: &Lowering, back: &Conv2dBackwardData, dy: &[usize], w:
         output: [back.input[2], back.input[3]],
         padding: back.conv.padding.map(|padding| 2 - padding as i64),
     };
-    fits(&back.conv, w).then(|| choose(ctx.target, Pass::BackwardData, shape)).flatten()
+    fits(&back.conv, w).then(|| choose(ctx, Pass::BackwardData, shape)).flatten()
 }
 
 /// Likewise for the gradient by the weights.
@@ -82,5 +93,5 @@ pub fn backward_weight(ctx: &Lowering, back: &Conv2dBackwardWeight, x: &[usize],
         output: [dy[2], dy[3]],
         padding: back.conv.padding.map(|padding| padding as i64),
     };
-    fits(&back.conv, &back.weight).then(|| choose(ctx.target, Pass::BackwardWeight, shape)).flatten()
+    fits(&back.conv, &back.weight).then(|| choose(ctx, Pass::BackwardWeight, shape)).flatten()
 }
