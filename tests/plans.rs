@@ -230,7 +230,8 @@ fn all_shaders_are_valid_in_every_configuration() {
         .filter(|name| seen.iter().any(|key| key.contains(&format!("{name:?}"))))
         .collect();
     let unused: Vec<&&str> = SOURCES.iter().map(|(name, _)| name).filter(|name| !used.contains(*name)).collect();
-    assert_eq!(unused, [&"record"], "kernels that no configuration uses");
+    // `copy` and `peak` measure what an adapter can do at most.
+    assert_eq!(unused, [&"copy", &"peak", &"record"], "kernels that no configuration uses");
 }
 
 /// wgpu's own validation of every pipeline, binding and dispatch of a step, on a device without a driver and with the
