@@ -85,18 +85,25 @@ def compare(task):
     }  # fmt: skip
 
 
-found = [compare(task) for task in options.tasks]
-if options.json:
-    print(json.dumps(found, indent=2))
-    sys.exit()
-what = "Forward passes" if options.forward else "Training steps"
-print(f"{what}: wgrad on {found[0]['adapter']}, {found[0]['peer']}; {options.rounds} rounds in turn, medians\n")
-print("| network | batch | wgrad | PyTorch | ratio (rounds) | host time | first step, cold / warm | PyTorch's | memory |")
-print("|---|---|---|---|---|---|---|---|---|")
-for row in found:
+def line(row):
     ratios = ", ".join(f"{ratio:.2f}" for ratio in row["ratios"])
-    print(
+    return (
         f"| {row['model']} | {row['batch']} | {row['wgrad_ms']:.1f} ms | {row['torch_ms']:.1f} ms "
         f"| {row['ratio']:.2f} ({ratios}) | {row['host_us']:.0f} µs | {row['cold_s']:.2f} s / {row['warm_s']:.2f} s "
         f"| {row['torch_first_s']:.2f} s | {row['memory'] / 1e6:,.1f} MB |"
     )
+
+
+TITLES = ["network", "batch", "wgrad", "PyTorch", "ratio (rounds)", "host time", "first step, cold / warm", "PyTorch's", "memory"]
+found = []
+for task in options.tasks:
+    found.append(compare(task))
+    if options.json:
+        continue
+    if len(found) == 1:
+        what = "Forward passes" if options.forward else "Training steps"
+        print(f"{what}: wgrad on {found[0]['adapter']}, {found[0]['peer']}; {options.rounds} rounds in turn, medians\n")
+        print(f"| {' | '.join(TITLES)} |\n|{'---|' * len(TITLES)}")
+    print(line(found[-1]), flush=True)
+if options.json:
+    print(json.dumps(found, indent=2))
