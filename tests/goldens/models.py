@@ -197,7 +197,7 @@ NETWORKS = {
     "vgg19": (vgg("E", False), (3, 32, 32), 2, 2e-5, (), 1),
     "vgg11_bn": (vgg("A", True), (3, 32, 32), 4, 2e-5, (), 1),
     "vgg13_bn": (vgg("B", True), (3, 32, 32), 4, 2e-5, (), 1),
-    "vgg16_bn": (vgg("D", True), (3, 32, 32), 4, 2e-5, (), 1),
+    "vgg16_bn": (vgg("D", True), (3, 32, 32), 4, 2e-5, (), 3),
     "vgg19_bn": (vgg("E", True), (3, 32, 32), 4, 2e-5, (), 1),
     "googlenet": (googlenet(False), (3, 64, 64), 4, 0.0001, (), 1),
     "googlenet-aux": (googlenet(True), (3, 80, 80), 4, 0.0001, (0.3, 0.3), 1),
