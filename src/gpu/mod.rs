@@ -51,6 +51,9 @@ pub struct GpuOptions {
     /// sum, F(2x2) and F(4x4) are off by 5e-7, 2e-7 and 1e-6 at 16 channels, by 4e-6, 9e-7 and 3e-6 at 512;
     /// `tests/winograd.rs` bounds all three. Also `WGRAD_EXACT=1`.
     pub exact: bool,
+    /// Plan as for an adapter of this class, whatever the adapter is: how the kernels of GPUs are tested without one.
+    /// The environment variable `WGRAD_CLASS` if `None`, and the adapter's own class if that is not set either.
+    pub class: Option<Class>,
 }
 
 /// What of [`GpuOptions`] outlives the choice of an adapter.
@@ -58,6 +61,7 @@ pub struct GpuOptions {
 struct Checks {
     checked: bool,
     exact: bool,
+    class: Option<Class>,
 }
 
 /// An open device. Clones are cheap and share everything.
@@ -94,6 +98,7 @@ impl Gpu {
     /// [`Gpu::open`] for programs that may not block.
     pub async fn request(options: &GpuOptions) -> Result<Self> {
         let memory = room::from_environment()?;
+        let class = options.class.map_or_else(class_from_environment, |class| Ok(Some(class)))?;
         let wanted = options.adapter.clone().or_else(|| environment("WGRAD_ADAPTER"));
         let adapter = adapters::choose(wanted.as_deref()).await?;
         let info = adapter.get_info();
@@ -112,26 +117,28 @@ impl Gpu {
         let checked = options.checked || environment("WGRAD_CHECKED").is_some_and(|value| value != "0");
         let faults = Faults::watch(&device, &info.name);
         let exact = options.exact || environment("WGRAD_EXACT").is_some_and(|value| value != "0");
-        Ok(Self::with_faults(device, queue, faults, Checks { checked, exact }, memory, choices))
+        Ok(Self::with_faults(device, queue, faults, Checks { checked, exact, class }, memory, choices))
     }
 
     /// Takes a host application's device. Its limits and features are used as they are, its error handlers are left alone.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let faults = Faults::unwatched(&device.adapter_info().name);
         let memory = room::from_environment().unwrap_or(None);
-        Self::with_faults(device, queue, faults, Checks::default(), memory, Arc::default())
+        let checks = Checks { class: class_from_environment().unwrap_or(None), ..Checks::default() };
+        Self::with_faults(device, queue, faults, checks, memory, Arc::default())
     }
 
     fn with_faults(
         device: wgpu::Device,
         queue: wgpu::Queue,
         faults: Arc<Faults>,
-        Checks { checked, exact }: Checks,
+        Checks { checked, exact, class: wanted }: Checks,
         memory: Option<u64>,
         choices: Arc<Choices>,
     ) -> Self {
         let info = device.adapter_info();
-        let target = Target { exact, choices, ..target(&info, &device.limits(), device.features()) };
+        let class = wanted.unwrap_or(class(&info));
+        let target = Target { exact, choices, ..target(class, &info, &device.limits(), device.features()) };
         let pipelines = Pipelines::new(&device, checked);
         Self {
             inner: Arc::new(Inner { device, queue, info, target, faults, tracker: Arc::default(), memory, pipelines }),
@@ -220,8 +227,14 @@ fn class(info: &wgpu::AdapterInfo) -> Class {
     }
 }
 
-fn target(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Target {
-    let subgroups = class(info) == Class::Cpu && features.contains(wgpu::Features::SUBGROUP);
+fn class_from_environment() -> Result<Option<Class>> {
+    let Some(name) = environment("WGRAD_CLASS") else { return Ok(None) };
+    let unknown = || Error::usage(format!("WGRAD_CLASS={name} is none of cpu, integrated, discrete and other"));
+    Class::named(&name).map(Some).ok_or_else(unknown)
+}
+
+fn target(class: Class, info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Target {
+    let subgroups = class == Class::Cpu && features.contains(wgpu::Features::SUBGROUP);
     let same = info.subgroup_min_size == info.subgroup_max_size && [4, 8, 16].contains(&info.subgroup_min_size);
     // Whoever wants to see the kernels that run without subgroups, as in browsers and on GL, can have them.
     let wanted = environment("WGRAD_SUBGROUPS").is_none_or(|value| value != "0");
@@ -231,6 +244,6 @@ fn target(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Featu
         max_binding: limits.max_storage_buffer_binding_size,
         max_buffer: limits.max_buffer_size,
         max_workgroups: limits.max_compute_workgroups_per_dimension,
-        ..Target::portable(class(info))
+        ..Target::portable(class)
     }
 }

@@ -23,6 +23,7 @@ mod pool;
 mod reduce;
 mod response;
 mod softmax;
+mod tiles;
 mod update;
 mod wide;
 mod windows;
@@ -125,6 +126,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("matmul_lanes", include_str!("../../shaders/matmul_lanes.wgsl")),
     ("matmul_pack", include_str!("../../shaders/matmul_pack.wgsl")),
     ("matmul_panels", include_str!("../../shaders/matmul_panels.wgsl")),
+    ("matmul_tiles", include_str!("../../shaders/matmul_tiles.wgsl")),
     ("max_pool", include_str!("../../shaders/max_pool.wgsl")),
     ("max_pool_2x2", include_str!("../../shaders/max_pool_2x2.wgsl")),
     ("max_pool_2x2_backward", include_str!("../../shaders/max_pool_2x2_backward.wgsl")),

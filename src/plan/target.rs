@@ -26,6 +26,11 @@ impl Class {
             Self::Other => "other",
         }
     }
+
+    /// The class of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Cpu, Self::Integrated, Self::Discrete, Self::Other].into_iter().find(|class| class.name() == name)
+    }
 }
 
 /// An adapter as far as planning sees it.

@@ -1,4 +1,5 @@
-//! Matrix product on `matmul`, or on `matmul_lanes` where the adapter has lanes and rows are whole vectors.
+//! Matrix product on `matmul`, on `matmul_lanes` where the adapter has lanes and rows are whole vectors, or on
+//! `matmul_tiles` where it is a GPU and there are tiles to fill.
 //!
 //! A matrix above what a binding covers is multiplied part by part. Parts are rows of it as it is stored, so they are
 //! ranges of M, N or K. Ranges of M and N are products of their own; those of K resume the sum where the one before left
@@ -7,6 +8,7 @@
 mod lanes;
 mod panels;
 mod registers;
+mod tiles;
 
 pub use panels::HALVES;
 
@@ -147,7 +149,12 @@ impl Product {
 
     /// One launch on the family that this adapter and these shapes ask for.
     fn launch(self, ctx: &mut Lowering) -> Result<()> {
-        let Some(count) = ctx.target.lanes else { return registers::launch(ctx, self) };
+        let Some(count) = ctx.target.lanes else {
+            return match tiles::suit(ctx, &self) {
+                Some(choice) => tiles::launch(ctx, self, choice),
+                None => registers::launch(ctx, self),
+            };
+        };
         let families = [("panels", panels::suit(ctx, &self)), ("lanes", lanes::suit(&self)), ("registers", true)];
         let families: Vec<String> =
             families.iter().filter(|(_, suits)| *suits).map(|(name, _)| name.to_string()).collect();
