@@ -216,13 +216,23 @@ fn all_shaders_are_valid_in_every_configuration() {
             let target = Target { tile: case.tile, ..target.clone() };
             plans.push(Plan::new(&Program::new(&case.name, derived.graph, &outputs), &target).unwrap());
         }
+        let mut tiles = BTreeSet::new();
         for launch in plans.iter().flat_map(|plan| &plan.dispatches).map(|dispatch| &dispatch.launch) {
+            let extent = |name| launch.kernel.defines.iter().find(|(other, _)| *other == name).map(|(_, value)| value);
+            tiles.extend(Some(launch.kernel.name).zip(extent("BM")).zip(extent("BN")));
             let dims = target.bake.then_some(&launch.dims[..]);
             // Baked dimensions change numbers only: one text of each kernel and configuration is enough.
             if seen.insert(format!("{:?} {}", launch.kernel, dims.is_some())) {
                 check(launch.kernel.name, &assemble(&launch.kernel, dims).unwrap());
             }
         }
+        // The cases reach every size of tile of the three kernels that have them.
+        let sizes = match target.class {
+            Class::Cpu => 0,
+            Class::Integrated | Class::Other => 2,
+            Class::Discrete => 4,
+        };
+        assert_eq!(tiles.len(), 3 * sizes, "{:?}: {tiles:?}", target.class);
     }
     let used: BTreeSet<&str> = SOURCES
         .iter()

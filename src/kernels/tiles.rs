@@ -148,7 +148,7 @@ mod tests {
     fn large_products_get_large_tiles_and_small_ones_many() {
         assert_eq!(choice(Class::Discrete, [4096, 4096, 4096], 64), Some((128, 128, 1)));
         assert_eq!(choice(Class::Discrete, [64, 802_816, 576], 1), Some((64, 128, 1)));
-        assert_eq!(choice(Class::Discrete, [512, 512, 512], 1), Some((64, 64, 1)));
+        assert_eq!(choice(Class::Discrete, [768, 1000, 512], 1), Some((64, 64, 1)));
         assert_eq!(choice(Class::Discrete, [128, 128, 128], 1), Some((32, 32, 1)));
         assert_eq!(choice(Class::Integrated, [4096, 4096, 4096], 64), Some((64, 64, 1)));
         assert_eq!(choice(Class::Other, [40, 40, 400], 1), Some((32, 32, 1)));

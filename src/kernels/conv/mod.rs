@@ -1,10 +1,13 @@
-//! Convolution and its gradient by the input, on `conv` or `conv_lanes` with `conv_pack`.
+//! Convolution and its gradient by the input, on `conv` or `conv_lanes` with `conv_pack`, or on `conv_tiles` where the
+//! adapter is a GPU and there are tiles to fill.
 
 mod direct;
 mod phases;
 mod quads;
 mod rows;
+mod tiles;
 mod weight;
+mod weight_tiles;
 mod winograd;
 
 pub use weight::backward_weight;
@@ -53,6 +56,9 @@ pub fn forward(ctx: &mut Lowering, node: &Node, conv: &Conv2d) -> Result<()> {
         out_offset: [0; 2],
         flops: 2 * y.iter().chain(&w[1..]).map(|&extent| extent as u64).product::<u64>(),
     };
+    if let Some(tile) = tiles::suit(ctx, &direct) {
+        return tiles::launch(ctx, node, &direct, tile, None, note);
+    }
     let packed = direct.pack(ctx, Operand::Value(node.inputs[1]), [w[2], w[3]], None)?;
     direct.launch(ctx, node, packed, bias, note)
 }
@@ -65,8 +71,17 @@ pub fn backward_data(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardData)
     }
     for (direct, row, column) in backward_phases(back, &dy, &w) {
         let weight = Operand::Value(node.inputs[1]);
-        let packed = direct.pack(ctx, weight, [w[2], w[3]], Some([&row, &column]))?;
-        direct.launch(ctx, node, packed, None, format!("dy {dy:?}, w {w:?} -> {:?}", back.input))?;
+        let note = format!("dy {dy:?}, w {w:?} -> {:?}", back.input);
+        match tiles::suit(ctx, &direct) {
+            Some(tile) => {
+                let phase = Some(([&row, &column], [w[2], w[3]]));
+                tiles::launch(ctx, node, &direct, tile, phase, note)?;
+            }
+            None => {
+                let packed = direct.pack(ctx, weight, [w[2], w[3]], Some([&row, &column]))?;
+                direct.launch(ctx, node, packed, None, note)?;
+            }
+        }
     }
     Ok(())
 }
@@ -81,7 +96,9 @@ pub fn writes_once(ctx: &Lowering, node: &Node, back: &Conv2dBackwardData, sampl
         return winograd.writes_once(ctx);
     }
     dy[0] = samples;
-    backward_phases(back, &dy, &ctx.shape(node.inputs[1])).iter().all(|(direct, ..)| direct.writes_once(ctx))
+    backward_phases(back, &dy, &ctx.shape(node.inputs[1]))
+        .iter()
+        .all(|(direct, ..)| tiles::suit(ctx, direct).is_some() || direct.writes_once(ctx))
 }
 
 fn backward_phases(back: &Conv2dBackwardData, dy: &[usize], w: &[usize]) -> Vec<(Direct, Phase, Phase)> {

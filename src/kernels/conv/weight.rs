@@ -2,7 +2,7 @@
 //! `reduce_splits`.
 
 use super::rows::Rows;
-use super::{COLS, i, span, winograd};
+use super::{COLS, i, span, weight_tiles, winograd};
 use crate::Result;
 use crate::graph::{Conv2dBackwardWeight, Node};
 use crate::kernels::reduce::add_splits;
@@ -16,6 +16,9 @@ fn weight_tap_rows(r: usize, s: usize) -> usize {
 }
 
 pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWeight) -> Result<()> {
+    if let Some(choice) = weight_tiles::suit(ctx, node, back) {
+        return weight_tiles::launch(ctx, node, back, choice);
+    }
     let (x, dy) = (ctx.shape(node.inputs[0]), ctx.shape(node.inputs[1]));
     let (conv, w) = (&back.conv, &back.weight);
     let bias = node.outputs.get(1).filter(|_| back.bias).map(|&bias| Operand::Value(bias));

@@ -92,6 +92,18 @@ pub(super) fn list() -> Vec<Result<Case>> {
         tiled(4, between("3x3 F(4x4) around a tanh", [3, 36, 7, 10], Unary::Tanh)),
         conv("3x3 in the fewest multiplications, large images", [2, 64, 24, 25], [64, 64, 3, 3], BIAS, at(1, 1)),
         conv("3x3 in the fewest multiplications, small images", [32, 128, 2, 2], [128, 128, 3, 3], BIAS, at(1, 1)),
+        // Tiles of GPUs: all sizes of the forward pass, all sizes of the weight gradient, and what windows do to the smallest.
+        conv("3x3 in tiles of 128", [1, 2, 95, 96], [100, 2, 3, 3], BIAS, at(1, 1)),
+        conv("3x3 in tiles of 64x128", [3, 2, 75, 77], [40, 2, 3, 3], PLAIN, at(1, 1)),
+        conv("1x1 in tiles of 64", [1, 17, 13, 77], [770, 17, 1, 1], BIAS, at(1, 0)),
+        conv("1x1 weight gradient in tiles of 128", [1, 1100, 1, 17], [1200, 1100, 1, 1], BIAS, at(1, 0)),
+        conv("3x3 weight gradient in tiles of 64x128", [1, 1925, 3, 6], [40, 1925, 3, 3], BIAS, at(1, 1)),
+        conv("1x1 weight gradient in tiles of 64", [1, 1001, 1, 19], [770, 1001, 1, 1], BIAS, at(1, 0)),
+        conv("3x3 in tiles, stride 2", [2, 20, 15, 14], [24, 20, 3, 3], BIAS, at(2, 1)),
+        conv("3x3 in tiles, dilation 2 and 3", [2, 17, 13, 15], [19, 17, 3, 3], BIAS, Conv2d { dilation: [2, 3], ..at(1, 2) }),
+        conv("3x3 in tiles, groups 2", [2, 36, 7, 9], [40, 18, 3, 3], BIAS, groups(2, at(1, 1))),
+        conv("5x3 in tiles, stride 2x3, groups 3", [1, 48, 19, 20], [51, 16, 5, 3], PLAIN, groups(3, Conv2d { stride: [2, 3], padding: [2, 0], ..at(1, 0) })),
+        conv("11x11 in tiles, stride 4", [1, 3, 63, 63], [33, 3, 11, 11], BIAS, at(4, 2)),
         conv("3x3 weight gradient over 203125 terms", [13, 1, 125, 125], [2, 1, 3, 3], BIAS, at(1, 1)),
         conv("1x1 weight gradient over 200704 terms", [4, 3, 224, 224], [2, 3, 1, 1], BIAS, at(1, 0)),
     ]

@@ -5,7 +5,7 @@ use super::{Case, Sketch, case};
 use crate::Result;
 use crate::graph::{Conv2d, DType, Gather, Pool2d, ResponseNorm, Unary, Value};
 
-pub(super) fn list() -> [Result<Case>; 17] {
+pub(super) fn list() -> [Result<Case>; 19] {
     [
         case("conv2d + relu", |g| {
             let x = g.tensor(&[3, 5, 7, 6])?;
@@ -38,6 +38,19 @@ pub(super) fn list() -> [Result<Case>; 17] {
             let x = g.tensor(&[32, 16, 2, 2])?;
             let x = conv_layer(g, x, 8, 3, Unary::Relu)?;
             conv_layer(g, x, 16, 3, Unary::Relu)
+        }),
+        // Channels enough for tiles of GPUs.
+        case("conv2d + relu + conv2d + leaky_relu, in tiles", |g| {
+            let x = g.tensor(&[2, 17, 9, 8])?;
+            let x = conv_layer(g, x, 20, 3, Unary::Relu)?;
+            conv_layer(g, x, 33, 1, Unary::LeakyRelu(0.1))
+        }),
+        case("linear + sigmoid + linear + relu, in tiles", |g| {
+            let x = g.tensor(&[20, 40])?;
+            let x = linear_layer(g, x, 49)?;
+            let x = g.sigmoid(x)?;
+            let x = linear_layer(g, x, 19)?;
+            g.relu(x)
         }),
         case("linear + relu, three times", |g| {
             let mut x = g.tensor(&[5, 13])?;

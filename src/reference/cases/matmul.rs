@@ -23,6 +23,9 @@ const SIZES: [[usize; 3]; 12] = [
     [257, 129, 515],
 ];
 
+/// Sizes for which GPUs take the larger tiles, with edges, and K that no tile divides.
+const TILES: [[usize; 3]; 3] = [[1200, 1100, 17], [40, 17_003, 18], [770, 1001, 19]];
+
 pub(super) fn list() -> Vec<Result<Case>> {
     let flags = [(false, false), (false, true), (true, false), (true, true)];
     let matmul = SIZES.into_iter().flat_map(|size| flags.map(|(a, b)| product(size, a, b, false)));
@@ -33,8 +36,17 @@ pub(super) fn list() -> Vec<Result<Case>> {
     let sizes =
         [[1, 1, 1], [3, 7, 65], [64, 130, 10], [65, 64, 7], [7, 65, 130], [1, 257, 3], [4099, 3, 2], [2, 4099, 5]];
     let layers = [linear([36, 1490, 1256], true), linear([133, 514, 982], true)];
-    let linear = sizes.into_iter().flat_map(|size| [linear(size, true), linear(size, false)]);
-    matmul.chain(biased).chain(large).chain(linear).chain(layers).collect()
+    let linears = sizes.into_iter().flat_map(|size| [linear(size, true), linear(size, false)]);
+    // Between them they load each operand by row, and by column.
+    let [first, second, third] = TILES;
+    let tiles = [(first, false, true), (first, true, false), (second, false, false), (third, true, true)];
+    let tiles = tiles.map(|(size, a, b)| in_tiles(product(size, a, b, false)));
+    let rows = [[17, 1100, 1200], [1000, 33, 35]].map(|size| in_tiles(linear(size, true)));
+    matmul.chain(tiles).chain(biased).chain(large).chain(linears).chain(layers).chain(rows).collect()
+}
+
+fn in_tiles(case: Result<Case>) -> Result<Case> {
+    case.map(|case| Case { name: case.name + " in tiles", ..case })
 }
 
 fn product([m, n, k]: [usize; 3], transpose_a: bool, transpose_b: bool, bias: bool) -> Result<Case> {
