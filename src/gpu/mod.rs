@@ -234,12 +234,12 @@ fn class_from_environment() -> Result<Option<Class>> {
 }
 
 fn target(class: Class, info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Target {
-    let subgroups = class == Class::Cpu && features.contains(wgpu::Features::SUBGROUP);
-    let same = info.subgroup_min_size == info.subgroup_max_size && [4, 8, 16].contains(&info.subgroup_min_size);
     // Whoever wants to see the kernels that run without subgroups, as in browsers and on GL, can have them.
     let wanted = environment("WGRAD_SUBGROUPS").is_none_or(|value| value != "0");
+    let subgroups = class == Class::Cpu && features.contains(wgpu::Features::SUBGROUP) && wanted;
+    let same = info.subgroup_min_size == info.subgroup_max_size && [4, 8, 16].contains(&info.subgroup_min_size);
     Target {
-        lanes: (subgroups && same && wanted).then_some(info.subgroup_min_size),
+        lanes: (subgroups && same).then_some(info.subgroup_min_size),
         wide: subgroups && features.contains(wgpu::Features::SHADER_INT64),
         max_binding: limits.max_storage_buffer_binding_size,
         max_buffer: limits.max_buffer_size,

@@ -52,7 +52,7 @@ pub(super) fn load(info: &wgpu::AdapterInfo) -> Result<Choices> {
 
 fn read(path: &Path, info: &wgpu::AdapterInfo) -> Result<Choices> {
     let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, "read", error))?;
-    let wrong = |what: String| Error::format(path, format!("{what}; make it again with wgrad tune, or delete it"));
+    let wrong = |what: String| Error::format(path, format!("{what}; delete it, and make it again with wgrad tune"));
     let table: Value =
         serde_json::from_str(&text).map_err(|error| wrong(format!("not a table of choices: {error}")))?;
     let mut choices = Choices::default();
