@@ -9,7 +9,7 @@
 //! a number for its class stands in for it. The estimate takes no measurement: equal shapes get equal kernels.
 
 use super::Kernel;
-use crate::plan::Class;
+use crate::plan::{Class, Lowering};
 
 /// Extents of a workgroup's tile, those of an invocation's part of it, and how good they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,21 +57,34 @@ pub struct Choice {
     pub splits: usize,
 }
 
-/// The tile for `groups` products of these extents on an adapter of this class, if it is a GPU and they are large enough,
-/// with at most `most` ranges of K.
-pub fn choose(class: Class, groups: usize, [m, n, k]: [usize; 3], most: usize) -> Option<Choice> {
+/// The tile in which `kernel` computes `groups` products of these extents, with at most `most` ranges of K, if the target is
+/// a GPU and they are large enough.
+pub fn choose(ctx: &Lowering, kernel: &str, groups: usize, extents: [usize; 3], most: usize) -> Option<Choice> {
+    let candidates = candidates(ctx.target.class, groups, extents, most);
+    if candidates.is_empty() {
+        return None;
+    }
+    let [m, n, k] = extents;
+    let name = |Choice { tile, splits }: &Choice| match splits {
+        1 => format!("{}x{}", tile.m, tile.n),
+        _ => format!("{}x{} in {splits} ranges", tile.m, tile.n),
+    };
+    Some(candidates[ctx.choose(format!("{kernel} {groups} of {m}x{n}x{k}"), candidates.iter().map(name).collect())])
+}
+
+/// Every size with the ranges of K that suit it best, the fastest first by the estimate.
+fn candidates(class: Class, groups: usize, [m, n, k]: [usize; 3], most: usize) -> Vec<Choice> {
     let cores: u64 = match class {
-        Class::Cpu => return None,
+        Class::Cpu => return vec![],
         Class::Integrated | Class::Other => 16,
         Class::Discrete => 128,
     };
     if m.min(n) < LEAST || k < LEAST {
-        return None;
+        return vec![];
     }
     let most = most.min(k / RANGE).max(1);
     let tiles = TILES.into_iter().filter(|tile| class == Class::Discrete || tile.tm * tile.tn <= 32);
     let powers = (0..).map(|power| 1 << power).take_while(|&splits| splits <= most);
-    let choices = tiles.flat_map(|tile| powers.clone().map(move |splits| Choice { tile, splits }));
     let time = |Choice { tile, splits }: &Choice| {
         let units = (groups * tile.across([m, n]) * splits) as u64;
         let rounds = units.div_ceil(cores).max(RESIDENT / tile.threads() as u64);
@@ -82,7 +95,10 @@ pub fn choose(class: Class, groups: usize, [m, n, k]: [usize; 3], most: usize) -
         };
         rounds * work * 100 / tile.rate + sum
     };
-    choices.min_by_key(time)
+    let with_ranges = |tile| powers.clone().map(move |splits| Choice { tile, splits }).min_by_key(time);
+    let mut candidates: Vec<Choice> = tiles.filter_map(with_ranges).collect();
+    candidates.sort_by_key(time);
+    candidates
 }
 
 impl Tile {
@@ -141,7 +157,7 @@ mod tests {
     }
 
     fn choice(class: Class, extents: [usize; 3], most: usize) -> Option<(usize, usize, usize)> {
-        choose(class, 1, extents, most).map(|Choice { tile, splits }| (tile.m, tile.n, splits))
+        candidates(class, 1, extents, most).first().map(|Choice { tile, splits }| (tile.m, tile.n, *splits))
     }
 
     #[test]

@@ -13,7 +13,7 @@ const SPLITS: usize = 64;
 /// The tile and the ranges of K, if `product` is one for this family.
 pub(super) fn suit(ctx: &Lowering, product: &Product) -> Option<Choice> {
     let most = if product.is_plain() && product.splits { SPLITS } else { 1 };
-    let choice = choose(ctx.target.class, 1, product.extents, most)?;
+    let choice = choose(ctx, "matmul", 1, product.extents, most)?;
     let least = if product.is_plain() { product.extents[K].div_ceil(LONGEST) } else { 1 };
     Some(Choice { splits: choice.splits.max(least), ..choice })
 }
