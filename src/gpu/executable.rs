@@ -2,8 +2,8 @@
 
 use super::run::STEP_BLOCK;
 use super::{Gpu, Memory};
-use crate::plan::{ALIGNMENT, Dispatch, Plan, Region, Role, STEP_BYTES};
-use crate::{Error, Result};
+use crate::Result;
+use crate::plan::{Dispatch, Plan, Region, Role, STEP_BYTES};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,7 +23,8 @@ struct Entry {
 impl Executable {
     /// Compiles the kernels of `plan`, several at a time where threads are to be had, and binds its regions in `memory`.
     pub async fn new(gpu: &Gpu, plan: &Plan, memory: &Memory) -> Result<Self> {
-        compile_side_by_side(gpu, plan)?;
+        #[cfg(not(target_arch = "wasm32"))]
+        super::ahead::compile(gpu, plan)?;
         let role = Role::Dimensions(plan.name.clone());
         memory.write(gpu, &Region { role: role.clone(), offset: 0, size: plan.dims.len() as u64 }, &plan.dims)?;
         let dims = memory.get(&role)?;
@@ -31,10 +32,9 @@ impl Executable {
         for dispatch in &plan.dispatches {
             let launch = &dispatch.launch;
             let storages = dispatch.bindings.len();
-            let pipeline = gpu.inner.pipelines.get(gpu, &launch.kernel, &launch.dims, storages).await?;
+            let pipeline = gpu.inner.pipelines.get(gpu, dispatch).await?;
             let bound = bindings(dispatch, memory)?;
-            let mut all =
-                vec![(dims, dispatch.dims_offset, (4 * launch.dims.len() as u64).next_multiple_of(ALIGNMENT))];
+            let mut all = vec![(dims, dispatch.dims_offset, dispatch.dims_size())];
             all.extend(bound);
             let group = bind_group(gpu, gpu.inner.pipelines.layout(storages), launch.kernel.name, &all).await?;
             entries.push(Entry { pipeline, group, workgroups: launch.workgroups });
@@ -113,30 +113,4 @@ async fn bind_group<'a>(
     let entries: Vec<wgpu::BindGroupEntry> = bound.iter().enumerate().map(entry).collect();
     let descriptor = wgpu::BindGroupDescriptor { label: Some(label), layout, entries: &entries };
     gpu.guarded(&format!("binding {label}"), || gpu.device().create_bind_group(&descriptor)).await
-}
-
-/// Compiles on as many threads as there are processors; later look-ups find the pipelines done.
-#[cfg(not(target_arch = "wasm32"))]
-fn compile_side_by_side(gpu: &Gpu, plan: &Plan) -> Result<()> {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<()> {
-        while let Some(dispatch) = plan.dispatches.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let launch = &dispatch.launch;
-            let storages = dispatch.bindings.len();
-            super::block_on(gpu.inner.pipelines.get(gpu, &launch.kernel, &launch.dims, storages))?;
-        }
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let broken = || Err(Error::Shader { kernel: "all".into(), message: "a compiling thread panicked".into() });
-        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| broken()))
-    })
-}
-
-#[cfg(target_arch = "wasm32")]
-fn compile_side_by_side(_: &Gpu, _: &Plan) -> Result<()> {
-    Ok(())
 }

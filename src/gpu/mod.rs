@@ -6,6 +6,8 @@
 //! blocking forms and need no runtime.
 
 mod adapters;
+#[cfg(not(target_arch = "wasm32"))]
+mod ahead;
 mod ceilings;
 mod executable;
 mod faults;
@@ -71,6 +73,8 @@ pub struct Gpu {
 }
 
 struct Inner {
+    /// `None` for the device of a host application.
+    adapter: Option<wgpu::Adapter>,
     device: wgpu::Device,
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
@@ -103,6 +107,14 @@ impl Gpu {
         let adapter = adapters::choose(wanted.as_deref()).await?;
         let info = adapter.get_info();
         let choices = Arc::new(tuning::load(&info)?);
+        let checked = options.checked || environment("WGRAD_CHECKED").is_some_and(|value| value != "0");
+        let exact = options.exact || environment("WGRAD_EXACT").is_some_and(|value| value != "0");
+        Self::on(adapter, Checks { checked, exact, class }, memory, choices).await
+    }
+
+    /// Opens a device of `adapter`.
+    async fn on(adapter: wgpu::Adapter, checks: Checks, memory: Option<u64>, choices: Arc<Choices>) -> Result<Self> {
+        let info = adapter.get_info();
         let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
@@ -114,10 +126,17 @@ impl Gpu {
             .request_device(&descriptor)
             .await
             .map_err(|error| Error::Device { adapter: info.name.clone(), message: error.to_string() })?;
-        let checked = options.checked || environment("WGRAD_CHECKED").is_some_and(|value| value != "0");
         let faults = Faults::watch(&device, &info.name);
-        let exact = options.exact || environment("WGRAD_EXACT").is_some_and(|value| value != "0");
-        Ok(Self::with_faults(device, queue, faults, Checks { checked, exact, class }, memory, choices))
+        Ok(Self::with_faults(Some(adapter), device, queue, faults, checks, memory, choices))
+    }
+
+    /// Another device of the same adapter, which makes the same pipelines.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn another(&self) -> Result<Self> {
+        let Inner { adapter, target, pipelines, memory, .. } = &*self.inner;
+        let adapter = adapter.clone().ok_or_else(|| Error::usage("a host application's device has no second"))?;
+        let checks = Checks { checked: pipelines.checked(), exact: target.exact, class: Some(target.class) };
+        block_on(Self::on(adapter, checks, *memory, target.choices.clone()))
     }
 
     /// Takes a host application's device. Its limits and features are used as they are, its error handlers are left alone.
@@ -125,10 +144,11 @@ impl Gpu {
         let faults = Faults::unwatched(&device.adapter_info().name);
         let memory = room::from_environment().unwrap_or(None);
         let checks = Checks { class: class_from_environment().unwrap_or(None), ..Checks::default() };
-        Self::with_faults(device, queue, faults, checks, memory, Arc::default())
+        Self::with_faults(None, device, queue, faults, checks, memory, Arc::default())
     }
 
     fn with_faults(
+        adapter: Option<wgpu::Adapter>,
         device: wgpu::Device,
         queue: wgpu::Queue,
         faults: Arc<Faults>,
@@ -141,7 +161,17 @@ impl Gpu {
         let target = Target { exact, choices, ..target(class, &info, &device.limits(), device.features()) };
         let pipelines = Pipelines::new(&device, checked);
         Self {
-            inner: Arc::new(Inner { device, queue, info, target, faults, tracker: Arc::default(), memory, pipelines }),
+            inner: Arc::new(Inner {
+                adapter,
+                device,
+                queue,
+                info,
+                target,
+                faults,
+                tracker: Arc::default(),
+                memory,
+                pipelines,
+            }),
         }
     }
 

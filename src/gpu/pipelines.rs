@@ -2,15 +2,25 @@
 
 use super::Gpu;
 use crate::kernels::{Dim, Kernel, assemble};
+use crate::plan::{Dispatch, Plan};
 use crate::{Error, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A kernel with the dimensions that are baked into it, if any.
-type Key = (Kernel, Option<Vec<u32>>);
+pub(super) type Key = (Kernel, Option<Vec<u32>>);
 
 /// The most storage buffers that a kernel binds.
 const MOST_BINDINGS: usize = 8;
+
+/// A pipeline to be made.
+pub(super) struct Job {
+    pub key: Key,
+    pub storages: usize,
+    /// Where different dimensions lie that it runs with, and their bytes.
+    pub dims: Vec<(u64, u64)>,
+    text: String,
+}
 
 pub(super) struct Pipelines {
     checked: bool,
@@ -51,31 +61,60 @@ impl Pipelines {
         &self.steps
     }
 
-    fn find(&self, key: &Key) -> Option<Arc<wgpu::ComputePipeline>> {
+    /// Whether wgpu's run-time checks stay in the kernels.
+    pub fn checked(&self) -> bool {
+        self.checked
+    }
+
+    pub fn find(&self, key: &Key) -> Option<Arc<wgpu::ComputePipeline>> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    /// The pipeline of a kernel that binds `storages` buffers.
-    pub async fn get(
-        &self,
-        gpu: &Gpu,
-        kernel: &Kernel,
-        dims: &[Dim],
-        storages: usize,
-    ) -> Result<Arc<wgpu::ComputePipeline>> {
-        let baked = gpu.target().bake.then_some(dims);
-        let key = (kernel.clone(), baked.map(|dims| dims.iter().map(|dim| dim.bits()).collect()));
-        if let Some(pipeline) = self.find(&key) {
-            return Ok(pipeline);
+    /// What `plan` needs and is not there yet, the longest first: text is what making a pipeline takes its time for.
+    pub fn missing(&self, gpu: &Gpu, plan: &Plan) -> Result<Vec<Job>> {
+        let mut found: HashMap<Key, usize> = HashMap::new();
+        let (mut jobs, mut seen) = (Vec::new(), HashSet::new());
+        for dispatch in &plan.dispatches {
+            let key = key(gpu, dispatch);
+            if self.find(&key).is_some() {
+                continue;
+            }
+            let index = match found.get(&key) {
+                Some(&index) => index,
+                None => {
+                    jobs.push(job(gpu, dispatch, key.clone())?);
+                    found.insert(key, jobs.len() - 1);
+                    jobs.len() - 1
+                }
+            };
+            let bits: Vec<u32> = dispatch.launch.dims.iter().map(|dim| dim.bits()).collect();
+            if seen.insert((index, bits)) {
+                jobs[index].dims.push((dispatch.dims_offset, dispatch.dims_size()));
+            }
         }
-        let text = assemble(kernel, baked)?;
-        let what = format!("compiling {}", kernel.name);
-        let compiled = gpu.guarded(&what, || self.compile(gpu.device(), kernel.name, &text, storages)).await;
+        jobs.sort_by_key(|job| std::cmp::Reverse(job.text.len()));
+        Ok(jobs)
+    }
+
+    /// The pipeline of a dispatch.
+    pub async fn get(&self, gpu: &Gpu, dispatch: &Dispatch) -> Result<Arc<wgpu::ComputePipeline>> {
+        let key = key(gpu, dispatch);
+        match self.find(&key) {
+            Some(pipeline) => Ok(pipeline),
+            None => self.make(gpu, &job(gpu, dispatch, key)?).await,
+        }
+    }
+
+    /// Makes a pipeline.
+    pub async fn make(&self, gpu: &Gpu, job: &Job) -> Result<Arc<wgpu::ComputePipeline>> {
+        let name = job.key.0.name;
+        let what = format!("compiling {name}");
+        let compiled = gpu.guarded(&what, || self.compile(gpu.device(), name, &job.text, job.storages)).await;
         let pipeline = Arc::new(compiled.map_err(|error| match error {
-            Error::Device { message, .. } => Error::Shader { kernel: kernel.name.into(), message },
+            Error::Device { message, .. } => Error::Shader { kernel: name.into(), message },
             other => other,
         })?);
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(key, pipeline.clone());
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(job.key.clone(), pipeline.clone());
         Ok(pipeline)
     }
 
@@ -107,4 +146,16 @@ impl Pipelines {
             cache: None,
         })
     }
+}
+
+fn key(gpu: &Gpu, dispatch: &Dispatch) -> Key {
+    let launch = &dispatch.launch;
+    let baked = gpu.target().bake.then(|| launch.dims.iter().map(|dim| dim.bits()).collect());
+    (launch.kernel.clone(), baked)
+}
+
+fn job(gpu: &Gpu, dispatch: &Dispatch, key: Key) -> Result<Job> {
+    let launch = &dispatch.launch;
+    let dims: Option<&[Dim]> = gpu.target().bake.then_some(&launch.dims);
+    Ok(Job { key, storages: dispatch.bindings.len(), dims: vec![], text: assemble(&launch.kernel, dims)? })
 }

@@ -89,6 +89,13 @@ pub struct Dispatch {
     pub bytes: u64,
 }
 
+impl Dispatch {
+    /// Bytes of its dimensions, as they are bound.
+    pub fn dims_size(&self) -> u64 {
+        aligned(4 * self.launch.dims.len() as u64)
+    }
+}
+
 /// A program, placed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
