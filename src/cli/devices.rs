@@ -1,5 +1,6 @@
 //! `wgrad devices`: what there is to run on.
 
+use super::workers::Workers;
 use super::{Context, out};
 use serde_json::json;
 use wgpu::Features;
@@ -28,10 +29,12 @@ const FEATURES: [(&str, Features); 8] = [
 pub fn run(context: &Context, options: &Options) -> Result<u8> {
     let adapters = list(context.adapter.as_deref());
     if options.json {
-        let entries: Vec<_> = adapters.iter().enumerate().map(|(index, adapter)| as_json(index, adapter)).collect();
+        let entries: Vec<_> =
+            adapters.iter().enumerate().map(|(index, adapter)| as_json(context, index, adapter)).collect();
         out::json(&json!(entries))?;
     } else if !adapters.is_empty() {
-        let blocks: Vec<String> = adapters.iter().enumerate().map(|(index, adapter)| block(index, adapter)).collect();
+        let blocks = adapters.iter().enumerate().map(|(index, adapter)| block(context, index, adapter));
+        let blocks: Vec<String> = blocks.collect();
         out::print(blocks.join("\n"))?;
     }
     if adapters.iter().any(|adapter| adapter.chosen) {
@@ -44,7 +47,7 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
     Ok(1)
 }
 
-fn block(index: usize, adapter: &AdapterSummary) -> String {
+fn block(context: &Context, index: usize, adapter: &AdapterSummary) -> String {
     let AdapterSummary { info, limits, .. } = adapter;
     let mark = if adapter.chosen { '*' } else { ' ' };
     let mut text = format!("{mark} {index}: {} ({}, {})\n", info.name, info.backend.to_str(), adapter.class.name());
@@ -76,6 +79,9 @@ fn block(index: usize, adapter: &AdapterSummary) -> String {
         out::bytes(limits.max_compute_workgroup_storage_size.into()),
     );
     line("workgroup", workgroups);
+    if Workers::concern(info) {
+        line("workers", context.workers.to_string());
+    }
     let names = features(adapter);
     let table = tuning_file(info).filter(|path| path.exists());
     line(
@@ -90,7 +96,7 @@ fn features(adapter: &AdapterSummary) -> Vec<&'static str> {
     FEATURES.iter().filter(|(_, feature)| adapter.features.contains(*feature)).map(|(name, _)| *name).collect()
 }
 
-fn as_json(index: usize, adapter: &AdapterSummary) -> serde_json::Value {
+fn as_json(context: &Context, index: usize, adapter: &AdapterSummary) -> serde_json::Value {
     let AdapterSummary { info, limits, .. } = adapter;
     json!({
         "index": index,
@@ -102,6 +108,7 @@ fn as_json(index: usize, adapter: &AdapterSummary) -> serde_json::Value {
         "chosen": adapter.chosen,
         "reason": adapter.reason,
         "tuning": tuning_file(info).filter(|path| path.exists()),
+        "workers": Workers::concern(info).then(|| context.workers.to_string()),
         "memory_bytes": adapter.room.map(|room| room.bytes),
         "features": features(adapter),
         "limits": {

@@ -21,12 +21,14 @@ mod summary;
 mod train;
 mod tune;
 mod weights;
+mod workers;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 use std::time::Instant;
 use wgrad::gpu::{Gpu, GpuOptions};
 use wgrad::{Error, Result};
+use workers::Workers;
 
 /// Train convolutional networks on any GPU.
 #[derive(Parser)]
@@ -73,6 +75,7 @@ struct Context {
     started: Instant,
     adapter: Option<String>,
     exact: bool,
+    workers: Workers,
 }
 
 impl Context {
@@ -89,7 +92,10 @@ pub fn main(started: Instant) -> ExitCode {
         Err(error) => return failed(&error),
     };
     let Arguments { adapter, exact, command } = Arguments::parse_from(arguments);
-    let context = Context { started, adapter: adapter.filter(|adapter| !adapter.is_empty()), exact };
+    let workers = Workers::of(&command);
+    // SAFETY: reading arguments and summing up networks starts no thread, and drivers are loaded by the commands below.
+    unsafe { workers.set() };
+    let context = Context { started, adapter: adapter.filter(|adapter| !adapter.is_empty()), exact, workers };
     let done = match command {
         Command::Train(options) => train::run(&context, &options),
         Command::Eval(options) => eval::run(&context, &options),

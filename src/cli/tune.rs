@@ -15,10 +15,10 @@ use wgrad::{Error, Result};
 pub struct Options {
     /// The networks whose layers are measured
     #[arg(required = true, value_name = "MODEL")]
-    models: Vec<String>,
+    pub models: Vec<String>,
     /// Images at a time
     #[arg(long, default_value_t = 64)]
-    batch: usize,
+    pub batch: usize,
     /// The data set, for the extents of images and the number of classes
     #[arg(long, default_value = "digits")]
     data: String,

@@ -1,7 +1,10 @@
 //! The commands beside `train`.
 
-use crate::program::{bytes, folder, wgrad};
+use crate::program::{bytes, command, folder, wgrad};
 use serde_json::Value;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 #[test]
 fn help_and_version() {
@@ -86,6 +89,57 @@ fn selftest_of_one_operator() {
     let cases = report["cases"].as_array().unwrap();
     assert!(!cases.is_empty() && report["failed"] == 0);
     assert!(cases.iter().all(|case| case["of_tolerance"].as_f64().unwrap() <= 1.0));
+}
+
+/// How many threads the driver has in the midst of a run.
+fn threads(dir: &Path, batch: usize) -> usize {
+    let arguments = format!("train --batch-size {batch} --epochs 100000 --out runs/batch-{batch}");
+    let mut child = command(dir, &arguments).env_remove("LP_NUM_THREADS").stderr(Stdio::null()).spawn().unwrap();
+    let metrics = dir.join(format!("runs/batch-{batch}/metrics.csv"));
+    let begin = Instant::now();
+    while begin.elapsed().as_secs() < 60 && std::fs::read_to_string(&metrics).map_or(0, |rows| rows.lines().count()) < 2
+    {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap().flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    let count = names.filter(|name| name.starts_with("llvmpipe")).count();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(metrics.exists(), "no step was done");
+    count
+}
+
+/// On Mesa's CPU driver small steps run without its threads, unless the environment says otherwise; the numbers stay.
+#[test]
+fn small_steps_do_without_the_drivers_threads() {
+    let dir = folder();
+    let measured = |batch: usize, given: Option<&str>| {
+        let mut command = command(dir.path(), &format!("bench lenet5 --batch {batch} --steps 2 --json"));
+        command.env_remove("LP_NUM_THREADS");
+        given.map(|given| command.env("LP_NUM_THREADS", given));
+        let done: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+        let llvmpipe = done["adapter"].as_str().unwrap().contains("llvmpipe");
+        done["workers"].as_str().map_or_else(|| (!llvmpipe).then(String::new), |workers| Some(workers.into()))
+    };
+    for (batch, given, part) in [
+        (1, None, "none (LP_NUM_THREADS=0), for about 0.1 MFLOP"),
+        (64, None, "the driver's threads, for about 7.6 MFLOP"),
+        (1, Some("1"), "LP_NUM_THREADS=1 from the environment"),
+    ] {
+        let workers = measured(batch, given).expect("llvmpipe is told about");
+        assert!(workers.is_empty() || workers.contains(part), "{workers}, not {part}");
+    }
+    if cfg!(target_os = "linux") && measured(1, None).is_some_and(|workers| !workers.is_empty()) {
+        assert_eq!([threads(dir.path(), 1), threads(dir.path(), 64)].map(|threads| threads > 0), [false, true]);
+    }
+    let weights = |given: &str| {
+        let arguments = format!("train --batch-size 8 --steps 3 --out runs/{given}");
+        let done = command(dir.path(), &arguments).env("LP_NUM_THREADS", given).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        std::fs::read(dir.path().join(format!("runs/{given}/checkpoint.safetensors"))).unwrap()
+    };
+    assert!(weights("0") == weights("2"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod replay;
 
+use super::workers::Workers;
 use super::{Context, out, reading};
 use replay::Replay;
 use serde_json::json;
@@ -16,10 +17,10 @@ use wgrad::{Error, Result};
 pub struct Options {
     /// The networks
     #[arg(required = true, value_name = "MODEL")]
-    models: Vec<String>,
+    pub models: Vec<String>,
     /// Images at a time
     #[arg(long, default_value_t = 64)]
-    batch: usize,
+    pub batch: usize,
     /// The data set
     #[arg(long, default_value = "digits")]
     data: String,
@@ -69,13 +70,23 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
         all.push(pollster::block_on(measure(&gpu, name, begin, options))?);
         bar.finish_and_clear();
     }
+    let workers = Some(&context.workers).filter(|_| Workers::concern(gpu.info()));
     let what = if options.forward { "forward passes" } else { "training steps" };
     if options.json {
         let results: Vec<_> = all.iter().map(as_json).collect();
-        out::json(&json!({"adapter": gpu.describe(), "measured": what, "batch": options.batch, "results": results}))?;
+        out::json(&json!({
+            "adapter": gpu.describe(),
+            "workers": workers.map(ToString::to_string),
+            "measured": what,
+            "batch": options.batch,
+            "results": results,
+        }))?;
         return Ok(0);
     }
     out::print(format_args!("{what} of {} images on {}, medians", options.batch, gpu.describe()))?;
+    if let Some(workers) = workers {
+        out::print(format_args!("workers: {workers}"))?;
+    }
     let mut table = out::table(&[
         "model",
         ">ms per step",

@@ -15,10 +15,10 @@ use wgrad::{Error, Result};
 #[derive(clap::Args)]
 pub struct Options {
     /// The network
-    model: String,
+    pub model: String,
     /// Images at a time
     #[arg(long, default_value_t = 64)]
-    batch: usize,
+    pub batch: usize,
     /// The data set
     #[arg(long, default_value = "digits")]
     data: String,
