@@ -67,9 +67,16 @@ pub fn body(function: Unary, vector: bool) -> String {
 /// ([`Unary::needs_operand`]), both vectors.
 pub fn backward_body(function: Unary) -> String {
     match function {
+        Unary::Scale(_) => "return a * scale;".into(),
+        _ => masked_body(function),
+    }
+}
+
+/// The same for functions that have no scale of their own.
+pub fn masked_body(function: Unary) -> String {
+    match function {
         // A selection, not a product: an infinite gradient behind a closed relu is 0.
         Unary::Relu => "return select(vec4<f32>(0.0), a, b > vec4<f32>(0.0));".into(),
-        Unary::Scale(_) => "return a * scale;".into(),
         _ => {
             let (steps, slope) = derivative(function, true);
             format!("let v = b; {steps}return a * ({slope});")

@@ -5,7 +5,7 @@ use super::activation;
 use super::wide::{WIDTH, widened};
 use super::{Dim, Kernel};
 use crate::Result;
-use crate::graph::{Binary, MAX_RANK, Node, Permute, Unary};
+use crate::graph::{Binary, MAX_RANK, Mask, Node, Permute, Unary};
 use crate::plan::{Lowering, Operand};
 
 fn count(shape: &[usize]) -> usize {
@@ -34,21 +34,21 @@ pub fn fill(ctx: &mut Lowering, node: &Node, value: f32) -> Result<()> {
 
 /// `to = from`, for tensors of `shape`.
 pub fn copy(ctx: &mut Lowering, from: Operand, to: Operand, shape: &[usize]) -> Result<()> {
-    same_shape(ctx, "return a;".into(), [from, Operand::Null], to, shape, 0.0)
+    same_shape(ctx, "return a;".into(), [from, Operand::Null], to, shape, 0.0, None)
 }
 
 pub fn unary(ctx: &mut Lowering, node: &Node, function: Unary) -> Result<()> {
     let shape = ctx.shape(node.outputs[0]);
     let body = activation::body(function, true);
     let operands = [Operand::Value(node.inputs[0]), Operand::Null];
-    same_shape(ctx, body, operands, Operand::Value(node.outputs[0]), &shape, scale(function))
+    same_shape(ctx, body, operands, Operand::Value(node.outputs[0]), &shape, scale(function), None)
 }
 
 pub fn unary_backward(ctx: &mut Lowering, node: &Node, function: Unary) -> Result<()> {
     let shape = ctx.shape(node.outputs[0]);
     let body = activation::backward_body(function);
     let operands = [Operand::Value(node.inputs[0]), Operand::Value(node.inputs[1])];
-    same_shape(ctx, body, operands, Operand::Value(node.outputs[0]), &shape, scale(function))
+    same_shape(ctx, body, operands, Operand::Value(node.outputs[0]), &shape, scale(function), None)
 }
 
 pub fn binary(ctx: &mut Lowering, node: &Node, function: Binary) -> Result<()> {
@@ -60,7 +60,7 @@ pub fn binary(ctx: &mut Lowering, node: &Node, function: Binary) -> Result<()> {
     let formula = formula(function);
     if ctx.shape(a) == shape && ctx.shape(b) == shape {
         let body = if a == b { format!("return {};", formula.replace('b', "a")) } else { format!("return {formula};") };
-        return same_shape(ctx, body, operands, result, &shape, 0.0);
+        return same_shape(ctx, body, operands, result, &shape, 0.0, node.epilogue.mask.as_ref());
     }
     let strides = [strides(&ctx.shape(a), &shape), strides(&ctx.shape(b), &shape)];
     repeated(ctx, format!("return {formula};"), operands, result, &shape, strides)
@@ -90,6 +90,7 @@ fn same_shape(
     y: Operand,
     shape: &[usize],
     scale: f32,
+    mask: Option<&Mask>,
 ) -> Result<()> {
     let wide = ctx.target.wide && count(shape).is_multiple_of(WIDTH);
     let packed = count(shape).div_ceil(if wide { WIDTH } else { 4 });
@@ -100,7 +101,11 @@ fn same_shape(
     if b != Operand::Null {
         kernel = kernel.define("second", "return b[i];");
     }
-    let launch = ctx.launch(kernel, &[Dim::U(packed as u32), Dim::F(scale)], &[a, b, y], packed as u64)?;
+    if let Some(mask) = mask {
+        kernel = kernel.define("gates", "return mask[i];").define("gated", activation::masked_body(mask.activation));
+    }
+    let mask = mask.map_or(Operand::Null, |mask| Operand::Value(mask.output));
+    let launch = ctx.launch(kernel, &[Dim::U(packed as u32), Dim::F(scale)], &[a, b, mask, y], packed as u64)?;
     launch.cost(count(shape) as u64, format!("{shape:?}"));
     Ok(())
 }

@@ -4,10 +4,11 @@
 //! 2. A cross-entropy whose gradient is wanted for a constant gradient of the loss yields it in the same pass.
 //! 3. A sum with a tensor that is there already and an activation are applied by the kernel that computes their operand.
 //! 4. The gradient of an activation is applied by the kernel that computes the gradient of its result. Behind a maximum
-//!    over windows it is computed from the maxima, so that what they were taken from need not be kept.
+//!    over windows it is computed from the maxima, so that what they were taken from need not be kept. Those of branches
+//!    that are put together are applied to all of them at once.
 //! 5. What nobody reads is dropped.
 
-use super::Program;
+use super::{Program, branches};
 use crate::Result;
 use crate::graph::{
     Binary, BinaryCrossEntropy, BinaryCrossEntropyGrad, CrossEntropy, CrossEntropyGrad, Epilogue, Mask, Node, Op,
@@ -22,6 +23,8 @@ pub fn fuse(program: &Program) -> Result<Program> {
     fuse_losses(&mut program);
     drop_unread(&mut program);
     move_views(&mut program)?;
+    let readers = readers(&program);
+    branches::join(&mut program, &readers)?;
     fuse_epilogues(&mut program);
     drop_unread(&mut program);
     program.graph.renumber();
@@ -185,7 +188,7 @@ fn fuse_epilogues(program: &mut Program) {
                 Op::Unary(function) if op.takes_epilogue() && activation.is_none() && mask.is_none() => {
                     fits_forward(op, function).then_some(Epilogue { add, activation: Some(function), mask })
                 }
-                Op::UnaryBackward(activation) if op.takes_mask() && nodes[into].epilogue == Epilogue::default() => {
+                Op::UnaryBackward(activation) if takes_mask(&nodes[into], activation, &shapes) => {
                     let mask = maxima(nodes, into, Mask::new(activation, node.inputs[1]));
                     before(&mask.output, into).then_some(Epilogue { mask: Some(mask), ..Epilogue::default() })
                 }
@@ -226,6 +229,15 @@ fn maxima(nodes: &[Node], gradient: usize, mask: Mask) -> Mask {
         return Mask { output: pool.outputs[0], pooled: true, ..mask };
     }
     mask
+}
+
+/// Whether the kernel of `node` can apply the gradient of `activation` to its result; a sum can where it repeats nothing.
+fn takes_mask(node: &Node, activation: Unary, shapes: &[Shape]) -> bool {
+    let shape = |value: &Value| &shapes[value.index()];
+    let sum = matches!(node.op, Op::Binary(Binary::Add))
+        && node.inputs.iter().all(|input| shape(input) == shape(&node.outputs[0]))
+        && !matches!(activation, Unary::Scale(_));
+    (sum || node.op.takes_mask()) && node.epilogue == Epilogue::default()
 }
 
 /// Kernels know activations, not scales; pooling gradients and copies have no use for a forward activation.

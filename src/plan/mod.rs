@@ -8,6 +8,7 @@
 //! one.
 
 mod blocks;
+mod branches;
 mod choices;
 mod fuse;
 mod layout;
