@@ -3,7 +3,7 @@
 //   y[n, c, i] = act((x[n, c, i] - mean[c]) * scale[c] + bias[c] + residual[n, c, i])
 //
 //   x, residual, y [N, C, HW] in HALVES vectors T of 4 or 1 elements,  coefficients [C, 4] of batch_norm_merge: mean, -, scale, bias
-//   residual read if RESIDUAL;  y overwritten
+//   residual read if RESIDUAL;  y overwritten, from Y_FIRST on with gaps of Y_GAP between samples
 
 const HALVES: u32 = 1u;
 alias T = f32;
@@ -16,6 +16,8 @@ struct Dims {
   count: u32, // and in all
   per_plane: f32, // 1 / plane
   per_c: f32, // 1 / c
+  y_first: u32,
+  y_gap: u32,
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
@@ -30,12 +32,7 @@ fn activate(v: T) -> T { return v; }
 fn part(v: Packed, h: u32) -> T { return v; }
 fn join(a: T, b: T) -> Packed { return a; }
 
-// The channel of vector i: i / plane % c. Reciprocals, mended by one, because drivers divide lane by lane.
-fn channel_of(i: u32) -> u32 {
-  let plane = divided(i, dims.plane, dims.per_plane);
-  return plane - divided(plane, dims.c, dims.per_c) * dims.c;
-}
-
+// i / by. Reciprocals, mended by one, because drivers divide lane by lane.
 fn divided(i: u32, by: u32, reciprocal: f32) -> u32 {
   let q = u32(f32(i) * reciprocal);
   let rest = i32(i) - i32(q * by);
@@ -48,7 +45,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   if i >= dims.count {
     return;
   }
-  let k = coefficients[channel_of(i)];
+  let plane = divided(i, dims.plane, dims.per_plane);
+  let sample = divided(plane, dims.c, dims.per_c);
+  let k = coefficients[plane - sample * dims.c];
   let numbers = x[i];
   var others = Packed();
   if RESIDUAL {
@@ -63,5 +62,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     }
     result[h] = activate(v);
   }
-  y[i] = join(result[0u], result[HALVES - 1u]);
+  y[i + sample * dims.y_gap + dims.y_first] = join(result[0u], result[HALVES - 1u]);
 }

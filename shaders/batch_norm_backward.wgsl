@@ -3,7 +3,7 @@
 //   dx = scale[c] * (dy - share * (dbias[c] + (x - mean[c]) * inverse[c] * dweight[c]))
 //
 //   dy, x, dx [N, C, HW] in vectors T of 4 or 1 elements,  coefficients [C, 4] of batch_norm_merge: mean, inverse, scale, -
-//   dweight, dbias [C];  dx overwritten;  share is 1 / (N * HW), or 0 where mean and variance did not depend on x
+//   dy from DY_FIRST on with gaps of DY_GAP between samples;  dweight, dbias [C];  dx overwritten;  share is 1 / (N * HW), or 0 where mean and variance did not depend on x
 
 const HALVES: u32 = 1u;
 alias T = f32;
@@ -15,6 +15,8 @@ struct Dims {
   count: u32, // and in all
   per_plane: f32, // 1 / plane
   per_c: f32, // 1 / c
+  dy_first: u32,
+  dy_gap: u32,
   share: f32,
 }
 
@@ -30,12 +32,7 @@ struct Dims {
 fn part(v: Packed, h: u32) -> T { return v; }
 fn join(a: T, b: T) -> Packed { return a; }
 
-// The channel of vector i: i / plane % c. Reciprocals, mended by one, because drivers divide lane by lane.
-fn channel_of(i: u32) -> u32 {
-  let plane = divided(i, dims.plane, dims.per_plane);
-  return plane - divided(plane, dims.c, dims.per_c) * dims.c;
-}
-
+// i / by. Reciprocals, mended by one, because drivers divide lane by lane.
 fn divided(i: u32, by: u32, reciprocal: f32) -> u32 {
   let q = u32(f32(i) * reciprocal);
   let rest = i32(i) - i32(q * by);
@@ -48,11 +45,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   if i >= dims.count {
     return;
   }
-  let c = channel_of(i);
+  let plane = divided(i, dims.plane, dims.per_plane);
+  let sample = divided(plane, dims.c, dims.per_c);
+  let c = plane - sample * dims.c;
   let k = coefficients[c];
   let mean = dims.share * dbias[c];
   let slope = dims.share * dweight[c] * k.y;
-  let gradients = dy[i];
+  let gradients = dy[i + sample * dims.dy_gap + dims.dy_first];
   let numbers = x[i];
   var result: array<T, HALVES>;
   // unroll

@@ -3,6 +3,7 @@
 //   dweight[first + piece, c] = sum of dy * (x - mean[c]) * inverse[c] over the piece,  dbias likewise of dy
 //
 //   dy, x [N, C, HW] in vectors T of 4 or 1 elements,  coefficients [C, 4] of batch_norm_merge: mean, inverse, ...
+//   dy from DY_FIRST on with gaps of DY_GAP vectors between samples
 //   dweight, dbias [pieces][C] overwritten; reduce_splits adds the pieces up, which are those of batch_norm_moments
 
 alias T = f32;
@@ -15,6 +16,8 @@ struct Dims {
   first: u32, // of the pieces, among those of all blocks of samples
   total: u32,
   count: u32, // C * pieces
+  dy_first: u32,
+  dy_gap: u32,
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
@@ -46,7 +49,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   var vector = first_vector;
   for (var i = piece; i < dims.length; i += dims.pieces) {
     let at = (sample * dims.c + channel) * dims.plane + vector;
-    let grad = dy[at];
+    let grad = dy[at + sample * dims.dy_gap + dims.dy_first];
     products += grad * (x[at] - T(k.x));
     sum += grad;
     let wrap = vector + vectors_on >= dims.plane;

@@ -2,7 +2,8 @@
 //
 //   y[p * Y_STRIDE + Y_FIRST + i * OW + j] = act'(mask there) * x[p, i - top, j - left],  or value outside of x
 //
-//   x [P, H, W],  y: P planes [OH, OW], each Y_STRIDE after the one before,  mask like y, read if MASK
+//   x [P, H, W],  y: P planes [OH, OW], each Y_STRIDE after the one before
+//   mask like y, read if MASK: from number MASK_FIRST on, with MASK_GAP numbers more between planes
 //
 // top and left are negative where x is cropped. Where rows are copied whole, the host makes one row of all of them, and
 // an element is a vector of four if everything is a multiple of four.
@@ -20,6 +21,8 @@ struct Dims {
   y_first: i32,
   y_stride: i32,
   count: i32,
+  mask_first: i32,
+  mask_gap: i32,
   value: f32,
 }
 
@@ -44,7 +47,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let at = plane * dims.y_stride + dims.y_first + within;
   var v = select(Element(dims.value), x[select(0, (plane * dims.h + row) * dims.w + column, inside)], inside);
   if MASK {
-    v *= derivative(mask[at]);
+    v *= derivative(mask[at + plane * dims.mask_gap + dims.mask_first]);
   }
   y[at] = v;
 }

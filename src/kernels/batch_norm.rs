@@ -7,7 +7,7 @@ use super::wide::{WIDTH, widened};
 use super::{Dim, Kernel};
 use crate::Result;
 use crate::graph::{BatchNorm, BatchNormBackward, Node, Value, batch_norm_extents};
-use crate::plan::{Lowering, Operand};
+use crate::plan::{Apart, Lowering, Operand};
 use std::ops::Range;
 
 /// Vectors that one invocation sums, and the most pieces that a channel is cut into; larger channels have longer pieces.
@@ -47,11 +47,18 @@ impl Reading {
         self.length() * self.channels
     }
 
-    /// The dimensions of a kernel that takes every vector.
-    fn elementwise(&self) -> [Dim; 5] {
+    /// The dimensions of a kernel that takes every vector; of one of its tensors samples may lie apart.
+    fn elementwise(&self, apart: Apart) -> Vec<Dim> {
         let reciprocal = |extent: usize| Dim::F(1.0 / extent as f32);
         let [c, plane, count] = [self.channels, self.plane, self.count()].map(u);
-        [c, plane, count, reciprocal(self.plane), reciprocal(self.channels)]
+        let mut dims = vec![c, plane, count, reciprocal(self.plane), reciprocal(self.channels)];
+        dims.extend(self.vectors(apart));
+        dims
+    }
+
+    /// Where the samples of a tensor lie, counted in vectors. Views begin and end with whole planes.
+    fn vectors(&self, apart: Apart) -> [Dim; 2] {
+        [apart.first, apart.gap].map(|numbers| u(numbers / self.width))
     }
 
     /// As kernels that take every vector read it, eight numbers at once where the adapter can.
@@ -109,6 +116,10 @@ impl Sums {
                 let (pieces, channels) = (reading.pieces(), reading.channels);
                 let invocations = channels * pieces;
                 let dims = [channels, reading.plane, reading.length(), pieces, first, self.total, invocations].map(u);
+                let mut dims = dims.to_vec();
+                if name == "batch_norm_sums" {
+                    dims.extend(reading.vectors(ctx.apart(self.values[0])));
+                }
                 let launch = ctx.launch(kernel, &dims, operands, invocations as u64)?;
                 launch.cost(cost * shape.iter().product::<usize>() as u64, format!("{shape:?}"));
                 first += pieces;
@@ -157,7 +168,7 @@ pub fn forward(ctx: &mut Lowering, node: &Node, norm: &BatchNorm) -> Result<()> 
             if residual.is_some() {
                 kernel = kernel.define("RESIDUAL", true);
             }
-            let dims = reading.elementwise();
+            let dims = reading.elementwise(ctx.apart(y));
             let residual = residual.map_or(Operand::Null, Operand::Value);
             let operands = [Operand::Value(x), coefficients, residual, Operand::Value(y)];
             let launch = ctx.launch(kernel, &dims, &operands, reading.count() as u64)?;
@@ -185,7 +196,7 @@ pub fn backward(ctx: &mut Lowering, node: &Node, back: &BatchNormBackward) -> Re
         ctx.within(rows, &values, |ctx| {
             let shape = ctx.shape(x);
             let reading = Reading::every(ctx, &shape);
-            let dims = [&reading.elementwise()[..], &[Dim::F(share)]].concat();
+            let dims = [&reading.elementwise(ctx.apart(dy))[..], &[Dim::F(share)]].concat();
             let operands = [Operand::Value(dy), Operand::Value(x), coefficients, dweight, dbias, Operand::Value(dx)];
             let launch =
                 ctx.launch(elementwise(&reading, "batch_norm_backward"), &dims, &operands, reading.count() as u64)?;

@@ -35,7 +35,7 @@ pub(crate) use update::{accumulate as lower_accumulation, lower as lower_update}
 pub(crate) use windows::{Blocks, blocks};
 
 use crate::Result;
-use crate::graph::{Node, Op};
+use crate::graph::{Node, Op, Value};
 use crate::plan::Lowering;
 
 /// A shader with the declarations that the host replaces in it.
@@ -159,6 +159,23 @@ pub const SOURCES: &[(&str, &str)] = &[
 /// The text of the shader `name`.
 pub fn source(name: &str) -> &'static str {
     SOURCES.iter().find(|(other, _)| *other == name).map_or("", |(_, text)| text)
+}
+
+/// Whether the kernels of `node` can put the samples of its first result apart, see [`Lowering::apart`].
+pub(crate) fn writes_apart(node: &Node) -> bool {
+    matches!(node.op, Op::BatchNorm(_))
+}
+
+/// Whether the kernels of `node`, wherever they read `value`, can find its samples apart.
+pub(crate) fn reads_apart(node: &Node, value: Value) -> bool {
+    let read: Vec<bool> =
+        node.inputs.iter().copied().chain(node.epilogue.reads()).map(|other| other == value).collect();
+    match &node.op {
+        Op::BatchNormBackward(_) => read == [true, false, false],
+        // Its mask.
+        Op::Slice(slice) if slice.axis == 1 => read == [false, true],
+        _ => false,
+    }
 }
 
 /// Appends the launches that compute `node`.

@@ -46,18 +46,23 @@ impl Copy {
 }
 
 fn launch(ctx: &mut Lowering, epilogue: &Epilogue, x: Operand, y: Operand, copy: Copy, note: String) -> Result<()> {
-    let (copy, vector) = copy.flattened().vectors();
+    let mask = epilogue.mask.as_ref().map(|mask| mask.output);
+    let place = mask.map(|mask| ctx.apart(mask)).unwrap_or_default();
+    let copy = copy.flattened();
+    let (copy, vector) = if (place.first | place.gap).is_multiple_of(4) { copy.vectors() } else { (copy, false) };
     let count = copy.planes * copy.to[0] * copy.to[1];
     let sizes = [copy.from[0], copy.from[1], copy.to[0], copy.to[1]].map(|size| Dim::I(size as i32));
     let mut dims = sizes.to_vec();
     dims.extend(copy.shift.map(|shift| Dim::I(shift as i32)));
     dims.extend([copy.first, copy.stride, count].map(|size| Dim::I(size as i32)));
+    let width = if vector { 4 } else { 1 };
+    dims.extend([place.first, place.gap].map(|size| Dim::I((size / width) as i32)));
     dims.push(Dim::F(copy.value));
     let mut kernel = with_mask(Kernel::new("pad"), epilogue, vector);
     if vector {
         kernel = kernel.define("Element", "vec4<f32>");
     }
-    let mask = epilogue.mask.as_ref().map_or(Operand::Null, |mask| Operand::Value(mask.output));
+    let mask = mask.map_or(Operand::Null, Operand::Value);
     ctx.launch(kernel, &dims, &[x, mask, y], count as u64)?.cost(0, note);
     Ok(())
 }
@@ -99,6 +104,10 @@ pub fn concat(ctx: &mut Lowering, node: &Node, concat: &Concat) -> Result<()> {
     for &input in &node.inputs {
         let from = ctx.shape(input);
         let run = from[concat.axis] * inner;
+        if ctx.is_view(input) {
+            first += run;
+            continue;
+        }
         let copy = Copy { planes, from: [1, run], to: [1, run], shift: [0; 2], first, stride, value: 0.0 };
         let [x, y] = [input, node.outputs[0]].map(Operand::Value);
         launch(ctx, &node.epilogue, x, y, copy, format!("{from:?} into {shape:?}"))?;
@@ -108,6 +117,9 @@ pub fn concat(ctx: &mut Lowering, node: &Node, concat: &Concat) -> Result<()> {
 }
 
 pub fn slice(ctx: &mut Lowering, node: &Node, slice: &Slice) -> Result<()> {
+    if ctx.is_view(node.outputs[0]) {
+        return Ok(());
+    }
     let from = ctx.shape(node.inputs[0]);
     let [planes, inner] = around(&from, slice.axis);
     let pad = Pad { rows: [-(slice.start as isize), 0], columns: [0; 2], value: 0.0 };

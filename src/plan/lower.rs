@@ -3,6 +3,7 @@
 //! A launch is a dispatch whose operands are still values and temporaries; placement turns them into buffer ranges.
 
 use super::blocks::{self, Run};
+use super::views::View;
 use super::{ALIGNMENT, Program, Question, Stretch, Target};
 use crate::graph::{Graph, Node, Shape, Value};
 use crate::kernels::{self, Dim, Kernel};
@@ -64,6 +65,8 @@ pub struct Launch {
     pub note: String,
     /// Whether it reads its result before it writes it: a mask lies there.
     pub in_place: bool,
+    /// Bytes of what it binds that belong to other tensors than it works on.
+    pub untouched: u64,
     /// The first of the rows to which it is confined; `None` if it works on all.
     pub first_row: Option<usize>,
     /// The name of the question that was asked for its node, see [`Lowering::choose`].
@@ -84,6 +87,8 @@ pub struct Lowering<'a> {
     pub(super) shared: Vec<(Value, Value)>,
     /// Tensors of which there is only a block at a time, and its rows.
     pub(super) inner: HashMap<Value, usize>,
+    /// Values that lie in others.
+    pub(super) views: HashMap<Value, View>,
     in_blocks: bool,
     layer: String,
     window: Option<Window>,
@@ -110,6 +115,7 @@ impl<'a> Lowering<'a> {
             record: None,
             shared,
             inner,
+            views: HashMap::new(),
             in_blocks: false,
             layer,
             window: None,
@@ -240,6 +246,11 @@ impl<'a> Lowering<'a> {
         self.window.as_ref().map_or(0, |window| window.rows.start)
     }
 
+    /// The first of the rows of `value` at hand.
+    pub(super) fn first_row_of(&self, value: Value) -> usize {
+        self.window.as_ref().filter(|window| window.values.contains(&value)).map_or(0, |window| window.rows.start)
+    }
+
     /// Lowers what `body` does for these rows of these values alone.
     pub fn within<T>(
         &mut self,
@@ -326,7 +337,13 @@ impl<'a> Lowering<'a> {
                 hint: "use a smaller batch".into(),
             });
         }
+        let mut untouched = 0;
         let confined = |&operand: &Operand| match (operand, &self.window) {
+            (Operand::Value(value), _) if self.is_view(value) => {
+                let (whole, rest) = self.around(value);
+                untouched += rest;
+                Operand::Value(whole)
+            }
             (Operand::Value(value), Some(window)) if window.values.contains(&value) => {
                 Operand::Rows(value, window.rows.start, window.rows.len())
             }
@@ -342,6 +359,7 @@ impl<'a> Lowering<'a> {
             layer: self.layer.clone(),
             note: String::new(),
             in_place: false,
+            untouched,
             first_row: self.window.as_ref().map(|window| window.rows.start),
             question: self.question.borrow().clone(),
         });

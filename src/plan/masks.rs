@@ -12,9 +12,8 @@ pub(super) fn may_share(op: &Op) -> bool {
     matches!(op, Op::Conv2dBackwardData(_))
 }
 
-/// Marks the masks that nobody reads after the node that they belong to.
-pub(super) fn mark_last(program: &mut Program) {
-    let roots = program.roots();
+/// Marks the masks that nobody reads after the node that they belong to, given the values in whose memory others lie.
+pub(super) fn mark_last(program: &mut Program, roots: &[Value]) {
     let root = |value: Value| roots[value.index()];
     let mut last = vec![0; roots.len()];
     let mut held = vec![false; roots.len()];

@@ -19,6 +19,7 @@ mod print;
 mod program;
 mod recompute;
 mod target;
+mod views;
 
 pub use choices::{Choices, Question};
 pub use fuse::fuse;
@@ -27,6 +28,7 @@ pub use lower::{Arena, Launch, Lowering, Operand};
 pub use program::{Program, Record, Update};
 pub use recompute::recompute;
 pub use target::{Class, Target};
+pub use views::Apart;
 
 use crate::graph::Value;
 use crate::kernels::Kernel;
@@ -135,10 +137,13 @@ impl Plan {
 
     /// Lowers and places a fused program.
     fn of(mut program: Program, target: &Target) -> Result<Self> {
-        masks::mark_last(&mut program);
+        let views = views::find(&program, target);
+        let roots = views::roots(&program, &views);
+        masks::mark_last(&mut program, &roots);
         let layout = ParameterLayout::new(&program.graph, &program.groups, target)?;
         let mut ctx = Lowering::new(&program.graph, target);
         ctx.record = program.record.values();
+        ctx.views = views;
         ctx.nodes(&program)?;
         if let Some((loss, hits)) = ctx.record {
             crate::kernels::lower_record(&mut ctx, loss, hits)?;
@@ -170,7 +175,8 @@ impl Plan {
             dims.extend(launch.dims.iter().flat_map(|dim| dim.bits().to_le_bytes()));
             dims.resize(dims.len().next_multiple_of(ALIGNMENT as usize), 0);
             let bindings = placement.bindings(&launch, target)?;
-            let bytes = bindings.iter().filter(|region| region.role != Role::Null).map(|region| region.size).sum();
+            let bound = bindings.iter().filter(|region| region.role != Role::Null).map(|region| region.size);
+            let bytes = bound.sum::<u64>().saturating_sub(launch.untouched);
             dispatches.push(Dispatch { launch, dims_offset, bindings, bytes });
         }
         buffers.insert(Role::Dimensions(program.name.clone()), dims.len().max(ALIGNMENT as usize) as u64);

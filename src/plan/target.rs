@@ -58,6 +58,9 @@ pub struct Target {
     /// Results along a side of Winograd's tiles, 2 or 4, wherever these algorithms can run at all, be it worth while or
     /// not: for tests. `None` leaves it to the rule.
     pub tile: Option<usize>,
+    /// Whether operands of concatenations are computed in their places, and slices read where they lie, see
+    /// [`Plan`](super::Plan); else all are copied, with the same numbers.
+    pub views: bool,
     /// What was measured to be the fastest where rules choose among kernels; empty unless a table was loaded.
     pub choices: Arc<Choices>,
 }
@@ -76,6 +79,7 @@ impl Target {
             wide: false,
             exact: false,
             tile: None,
+            views: true,
             choices: Arc::default(),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use wgrad::gpu::{Gpu, Runner, StepNumbers};
 use wgrad::graph::{DType, Graph, Mode, Optimizer, Value, differentiate};
 use wgrad::nn::Module;
-use wgrad::plan::{Arena, Plan, Program, Update};
+use wgrad::plan::{Arena, Plan, Program, Target, Update};
 use wgrad::prelude::*;
 use wgrad::train::initial_state;
 
@@ -25,9 +25,15 @@ pub fn program(net: impl Module, input: &[usize], classes: usize) -> Program {
 }
 
 /// All that two steps leave: loss, logits, parameters, running statistics, gradients, moments.
+#[allow(dead_code)]
 pub fn trained(gpu: &Gpu, program: &Program) -> (Plan, Vec<Vec<u8>>) {
+    trained_on(gpu, program, gpu.target())
+}
+
+/// [`trained`] with a plan for `target`.
+pub fn trained_on(gpu: &Gpu, program: &Program, target: &Target) -> (Plan, Vec<Vec<u8>>) {
     pollster::block_on(async {
-        let mut runner = Runner::new(gpu, program).await.unwrap();
+        let mut runner = Runner::on(gpu, program, target).await.unwrap();
         for ((_, value, _), numbers) in program.graph.state().zip(initial_state(&program.graph, 1)) {
             runner.feed(value, bytemuck::cast_slice(&numbers)).unwrap();
         }

@@ -16,7 +16,8 @@ pub(super) fn list() -> Vec<Result<Case>> {
         &[2, 1, 300, 301],
     ];
     let norms = shapes.into_iter().flat_map(|shape| [true, false].map(|training| norm(shape, training)));
-    norms.chain(others()).chain(dropouts()).collect()
+    let branches = BRANCHES.iter().flat_map(|&shape| [true, false].map(|training| branches(shape, training)));
+    norms.chain(others()).chain(branches).chain(dropouts()).collect()
 }
 
 fn layer(g: &mut Sketch, x: Value, training: bool) -> Result<Value> {
@@ -37,6 +38,29 @@ fn norm(shape: &[usize], training: bool) -> Result<Case> {
         // Statistics have no gradient: they were only fed.
         g.wrt.truncate(3);
         Ok(y)
+    })
+}
+
+/// Samples, height and width, and the channels of branches: planes of eights, of fours, and odd ones.
+const BRANCHES: [([usize; 3], [usize; 3]); 4] =
+    [([3, 4, 4], [2, 1, 3]), ([2, 6, 6], [1, 5, 2]), ([3, 5, 7], [4, 3, 1]), ([5, 1, 3], [1, 1, 1])];
+
+/// Branches that end in activations and are put together in the middle of a network: each is computed in its place, and
+/// gradients are read where they lie. The last is copied, and so are the gradients of all where it has another activation.
+fn branches(([n, h, w], channels): ([usize; 3], [usize; 3]), training: bool) -> Result<Case> {
+    let mode = if training { "training" } else { "inference" };
+    case(format!("batch_norm + relu in branches of {channels:?} channels, {h}x{w}, in {mode}"), |g| {
+        let mut results = vec![];
+        for (index, c) in channels.into_iter().enumerate() {
+            let x = g.tensor(&[n, c, h, w])?;
+            let y = layer(g, x, training)?;
+            let last = if h == w { Unary::Relu } else { Unary::Tanh };
+            results.push(g.unary(y, if index == 2 { last } else { Unary::Relu })?);
+        }
+        // Statistics have no gradient: of five tensors each the first three have.
+        g.wrt = g.wrt.chunks(5).flat_map(|branch| &branch[..3]).copied().collect();
+        let y = g.concat(&results, 1)?;
+        g.sigmoid(y)
     })
 }
 
