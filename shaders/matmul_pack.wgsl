@@ -2,7 +2,8 @@
 //
 //   y[panel, k, w] = x[panel * WIDTH + w, k], rows behind the last being the last once more; 0 for k behind the last
 //
-//   x  [ROWS, K], or [K, ROWS] if BY_ROW is false;  y [panels][K][WIDTH] overwritten, K there a multiple of four
+//   x  [ROWS, K], or [K, ROWS] if BY_ROW is false, or planes of images (`place`): pixels of all images are K then
+//   y  [panels][K][WIDTH] overwritten, K there a multiple of four
 //
 // An invocation takes four rows at four k, those of a workgroup a stretch of k: they read whole rows and write whole
 // lines. With `by_eights` rows behind the last are the last eight once more, for kernels that store eight at a time.
@@ -16,6 +17,9 @@ struct Dims {
   k: u32,
   blocks: u32, // of four k
   by_eights: u32,
+  pitch: u32, // from one row of x to the next
+  first: u32, // where there are planes, the pixel in all images where K begins
+  skip: u32, // from a plane to the same of the next image, less a plane
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
@@ -24,6 +28,9 @@ struct Dims {
 
 // Four neighbours in a row of x as it is stored, which begins at `row`.
 fn load(i: vec4<u32>, row: u32) -> vec4<f32> { return vec4<f32>(x[row + i.x], x[row + i.y], x[row + i.z], x[row + i.w]); }
+
+// Where numbers of a row lie within it: where they are. For images, pixels of each follow those of all rows before.
+fn place(k: vec4<u32>) -> vec4<u32> { return k; }
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
@@ -42,18 +49,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let k_read = min(k, vec4<u32>(dims.k - 1u));
   let to = (group.y * dims.blocks + block) * (4u * FOURS) + index % FOURS;
   if BY_ROW {
-    let r0 = select(vec4<f32>(0.0), load(k_read, row.x * dims.k), inside);
-    let r1 = select(vec4<f32>(0.0), load(k_read, row.y * dims.k), inside);
-    let r2 = select(vec4<f32>(0.0), load(k_read, row.z * dims.k), inside);
-    let r3 = select(vec4<f32>(0.0), load(k_read, row.w * dims.k), inside);
+    let at = place(k_read);
+    let r0 = select(vec4<f32>(0.0), load(at, row.x * dims.pitch), inside);
+    let r1 = select(vec4<f32>(0.0), load(at, row.y * dims.pitch), inside);
+    let r2 = select(vec4<f32>(0.0), load(at, row.z * dims.pitch), inside);
+    let r3 = select(vec4<f32>(0.0), load(at, row.w * dims.pitch), inside);
     y[to] = vec4<f32>(r0.x, r1.x, r2.x, r3.x);
     y[to + FOURS] = vec4<f32>(r0.y, r1.y, r2.y, r3.y);
     y[to + 2u * FOURS] = vec4<f32>(r0.z, r1.z, r2.z, r3.z);
     y[to + 3u * FOURS] = vec4<f32>(r0.w, r1.w, r2.w, r3.w);
   } else {
-    y[to] = select(vec4<f32>(0.0), load(row, k_read.x * dims.rows), vec4<bool>(inside.x));
-    y[to + FOURS] = select(vec4<f32>(0.0), load(row, k_read.y * dims.rows), vec4<bool>(inside.y));
-    y[to + 2u * FOURS] = select(vec4<f32>(0.0), load(row, k_read.z * dims.rows), vec4<bool>(inside.z));
-    y[to + 3u * FOURS] = select(vec4<f32>(0.0), load(row, k_read.w * dims.rows), vec4<bool>(inside.w));
+    y[to] = select(vec4<f32>(0.0), load(row, k_read.x * dims.pitch), vec4<bool>(inside.x));
+    y[to + FOURS] = select(vec4<f32>(0.0), load(row, k_read.y * dims.pitch), vec4<bool>(inside.y));
+    y[to + 2u * FOURS] = select(vec4<f32>(0.0), load(row, k_read.z * dims.pitch), vec4<bool>(inside.z));
+    y[to + 3u * FOURS] = select(vec4<f32>(0.0), load(row, k_read.w * dims.pitch), vec4<bool>(inside.w));
   }
 }

@@ -4,9 +4,9 @@
 //
 //   a     [ceil(M / RM)][K][RM], made by matmul_pack: each panel has RM rows, K is a multiple of four
 //   b     [K, N], or in panels [ceil(N / (8 LANES))][K][8 LANES] made by matmul_pack, or [N, K] if B_BY_ROW
-//   bias  [N], read if dims.bias is 1;  mask [M, N], read if MASK and dims.mask is 1;  before [M, N], the sum over earlier k, read
+//   bias  [N], or [M] if BIAS_BY_ROW, read if dims.bias is 1;  mask [M, N], read if MASK and dims.mask is 1;  before [M, N], the sum over earlier k, read
 //   if RESUME
-//   y     [splits][M, N], overwritten;  sums [splits][M], overwritten if dims.sums is 1
+//   y     [splits][M, N], overwritten, or planes of images (`place`);  sums [splits][M], overwritten if dims.sums is 1
 //
 // CPU drivers load lane by lane, which takes about as long for eight numbers as for four, while multiplications are done
 // eight lanes at once. So a subgroup computes RM rows of eight columns per lane, and loads per four k RM / (2 LANES) + 4
@@ -24,9 +24,10 @@ const LOADS: u32 = 2u; // RM / (2 LANES): of a, for four k
 const ACC: u32 = 64u; // 2 RM
 const B_BY_ROW: bool = false;
 const TOUCH: bool = false; // rows of b lie far apart
+const BIAS_BY_ROW: bool = false;
 const MASK: bool = false;
 const RESUME: bool = false;
-const WHOLE: bool = false; // N is a multiple of four, and at least eight: y, mask and before are vectors
+const MOVED: bool = false; // columns behind the last are the last eight once more, of at least eight, not the last one
 alias Vector = vec4<f32>; // eight numbers as two vectors, or as vec4<u64>
 alias Row = vec4<f32>; // what b is read as: four numbers of a row if B_BY_ROW
 alias Y = f32;
@@ -38,7 +39,11 @@ struct Dims {
   k_per_split: u32, // a multiple of 4
   b_tile: u32, // from the b of one tile to that of the next, in eights
   b_step: u32, // from one k to the next, in eights
-  b_last: u32, // the last eight of a row
+  eights: u32, // of a row
+  first_split: u32,
+  pitch: u32, // from one row of y to the next: N, or the pixels of a plane
+  first: u32, // where there are planes, the pixel in all images where b begins
+  skip: u32, // from a plane to the same of the next image, less a plane
   bias: u32,
   relu: u32,
   mask: u32,
@@ -61,6 +66,8 @@ struct Eight {
 
 fn activate(v: vec4<f32>) -> vec4<f32> { return v; }
 fn derivative(v: vec4<f32>) -> vec4<f32> { return vec4<f32>(1.0); }
+// Where columns of y lie within a row: where they are. For images, pixels of each follow those of all rows before.
+fn place(n: vec4<u32>) -> vec4<u32> { return n; }
 fn load_a(at: u32) -> Eight { return Eight(a[2u * at], a[2u * at + 1u]); }
 fn load_b(at: u32) -> Eight { return Eight(b[2u * at], b[2u * at + 1u]); }
 fn touch_b(at: u32) -> u32 { return bitcast<u32>(b[2u * at].x); }
@@ -72,28 +79,32 @@ fn store(at: vec4<u32>, v: vec4<f32>) { y[at.x] = v.x; y[at.y] = v.y; y[at.z] = 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
   let m0 = tile.y * RM;
+  let split = dims.first_split + tile.z;
+  let eight = min(tile.x * LANES + lane, dims.eights - 1u);
   let n0 = (tile.x * LANES + lane) * 8u;
   let first = min(tile.z * dims.k_per_split, dims.k);
   let last = min(first + dims.k_per_split, dims.k);
   let lo = vec4<u32>(0u, 1u, 2u, 3u);
   var n_lo = min(vec4<u32>(n0) + lo, vec4<u32>(dims.n - 1u));
   var n_hi = min(vec4<u32>(n0 + 4u) + lo, vec4<u32>(dims.n - 1u));
-  if WHOLE {
+  if MOVED {
     n_lo = vec4<u32>(min(n0, dims.n - 8u)) + lo;
     n_hi = n_lo + 4u;
   }
 
   let a_at = tile.y * (dims.k * (RM / 8u)) + lane;
-  let b_at = min(tile.x * dims.b_tile + lane, dims.b_last);
+  let b_at = tile.x * dims.b_tile + eight - tile.x * LANES;
   let near = LANES / 4u; // four rows of b, two lines of the cache to a lane
-  let touch_at = min(tile.x * dims.b_tile + lane % near * 4u, dims.b_last);
-  let touch_too = min(touch_at + 2u, dims.b_last);
+  let touch_at = min(tile.x * LANES + lane % near * 4u, dims.eights - 1u);
+  let touch_too = min(touch_at + 2u, dims.eights - 1u);
   var rows: array<u32, 8>;
   // unroll
   for (var j = 0u; j < 4u; j += 1u) {
     rows[j] = n_lo[j] * (dims.k / 4u);
     rows[j + 4u] = n_hi[j] * (dims.k / 4u);
   }
+  let y_lo = place(n_lo);
+  let y_hi = place(n_hi);
 
   var acc: array<vec4<f32>, ACC>;
   var touched = 0u;
@@ -106,9 +117,9 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id)
   if RESUME {
     // unroll
     for (var i = 0u; i < RM; i += 1u) {
-      let row = min(m0 + i, dims.m - 1u) * dims.n;
-      acc[2u * i] = load_before(row + n_lo);
-      acc[2u * i + 1u] = load_before(row + n_hi);
+      let row = min(m0 + i, dims.m - 1u) * dims.pitch;
+      acc[2u * i] = load_before(row + y_lo);
+      acc[2u * i + 1u] = load_before(row + y_hi);
     }
   }
   for (var k0 = first; k0 < last; k0 += 4u) {
@@ -166,11 +177,22 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id)
     }
   }
 
-  let biased = vec4<bool>(dims.bias != 0u);
-  let at_lo = select(vec4<u32>(0u), n_lo, biased);
-  let at_hi = select(vec4<u32>(0u), n_hi, biased);
-  let bias_lo = select(vec4<f32>(0.0), vec4<f32>(bias[at_lo.x], bias[at_lo.y], bias[at_lo.z], bias[at_lo.w]), biased);
-  var bias_hi = select(vec4<f32>(0.0), vec4<f32>(bias[at_hi.x], bias[at_hi.y], bias[at_hi.z], bias[at_hi.w]), biased);
+  var bias_lo = vec4<f32>(0.0);
+  var bias_hi = vec4<f32>(0.0);
+  if BIAS_BY_ROW {
+    // unroll
+    for (var i = 0u; i < RM; i += 1u) {
+      let number = bias[min(m0 + i, dims.m - 1u)];
+      acc[2u * i] += number;
+      acc[2u * i + 1u] += number;
+    }
+  } else {
+    let biased = vec4<bool>(dims.bias != 0u);
+    let at_lo = select(vec4<u32>(0u), n_lo, biased);
+    let at_hi = select(vec4<u32>(0u), n_hi, biased);
+    bias_lo = select(bias_lo, vec4<f32>(bias[at_lo.x], bias[at_lo.y], bias[at_lo.z], bias[at_lo.w]), biased);
+    bias_hi = select(bias_hi, vec4<f32>(bias[at_hi.x], bias[at_hi.y], bias[at_hi.z], bias[at_hi.w]), biased);
+  }
   if TOUCH {
     // What was touched must seem to be of use: there are always rows.
     bias_hi += vec4<f32>(select(0.0, f32(touched), dims.m == 0u));
@@ -185,17 +207,17 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id)
     for (var once = 0u; once < dims.mask; once += 1u) {
       // unroll
       for (var i = 0u; i < RM; i += 1u) {
-        let row = min(m0 + i, dims.m - 1u) * dims.n;
-        acc[2u * i] *= derivative(load_mask(row + n_lo));
-        acc[2u * i + 1u] *= derivative(load_mask(row + n_hi));
+        let row = min(m0 + i, dims.m - 1u) * dims.pitch;
+        acc[2u * i] *= derivative(load_mask(row + y_lo));
+        acc[2u * i + 1u] *= derivative(load_mask(row + y_hi));
       }
     }
   }
   // unroll
   for (var i = 0u; i < RM; i += 1u) {
-    let row = (tile.z * dims.m + min(m0 + i, dims.m - 1u)) * dims.n;
-    store(row + n_lo, acc[2u * i]);
-    store(row + n_hi, acc[2u * i + 1u]);
+    let row = split * dims.m * dims.n + min(m0 + i, dims.m - 1u) * dims.pitch;
+    store(row + y_lo, acc[2u * i]);
+    store(row + y_hi, acc[2u * i + 1u]);
   }
   for (var once = 0u; once < dims.sums; once += 1u) {
     // The lanes that hold rows 8 q.. are q, q + RM / 8, ..., each at other k.
@@ -210,8 +232,8 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id)
     // unroll
     for (var i = 0u; i < 4u; i += 1u) {
       let row = m0 + lane % (RM / 8u) * 8u + i;
-      sums[tile.z * dims.m + min(row, dims.m - 1u)] = sum_lo[i];
-      sums[tile.z * dims.m + min(row + 4u, dims.m - 1u)] = sum_hi[i];
+      sums[split * dims.m + min(row, dims.m - 1u)] = sum_lo[i];
+      sums[split * dims.m + min(row + 4u, dims.m - 1u)] = sum_hi[i];
     }
   }
 }

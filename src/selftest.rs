@@ -69,7 +69,7 @@ pub async fn check(gpu: &Gpu, case: &Case) -> Result<Check> {
             wanted.push((*grad, format!("gradient by {}", derived.graph.producer(value).layer)));
         }
     }
-    let target = Target { tile: case.tile, ..gpu.target().clone() };
+    let target = Target { algorithm: case.algorithm, ..gpu.target().clone() };
     compare_on(gpu, &target, &case.name, &derived.graph, &case.feeds(0), &wanted).await
 }
 

@@ -213,7 +213,7 @@ fn all_shaders_are_valid_in_every_configuration() {
         for case in cases().unwrap() {
             let derived = case.differentiated().unwrap();
             let outputs: Vec<_> = derived.grads.iter().flatten().copied().chain([case.output]).collect();
-            let target = Target { tile: case.tile, ..target.clone() };
+            let target = Target { algorithm: case.algorithm, ..target.clone() };
             plans.push(Plan::new(&Program::new(&case.name, derived.graph, &outputs), &target).unwrap());
         }
         let mut tiles = BTreeSet::new();

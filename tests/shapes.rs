@@ -5,6 +5,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use std::sync::LazyLock;
 use wgrad::gpu::Gpu;
 use wgrad::graph::{Conv2d, DType, Graph, Pool2d, Value};
+use wgrad::plan::Algorithm;
 use wgrad::reference::cases::Case;
 use wgrad::selftest::check;
 
@@ -18,13 +19,13 @@ fn runner() -> TestRunner {
 /// Result and gradients of `build` agree with the reference.
 fn agrees(
     name: String,
-    tile: Option<usize>,
+    algorithm: Option<Algorithm>,
     build: impl FnOnce(&mut Graph) -> wgrad::Result<(Value, Vec<Value>)>,
 ) -> Result<(), TestCaseError> {
     let fail = |error: wgrad::Error| TestCaseError::fail(format!("{name}: {error}"));
     let mut graph = Graph::new();
     let (output, wrt) = build(&mut graph).map_err(fail)?;
-    let case = Case { name: name.clone(), graph, output, wrt, tile };
+    let case = Case { name: name.clone(), graph, output, wrt, algorithm };
     let check = pollster::block_on(check(&GPU, &case)).map_err(fail)?;
     if check.passed() { Ok(()) } else { Err(TestCaseError::fail(format!("{check:?}"))) }
 }
@@ -38,11 +39,35 @@ fn convolutions_in_the_fewest_multiplications() {
         .run(&strategy, |((n, c, k, h, w, padding), large)| {
             let tile = if large { 4 } else { 2 };
             let name = format!("n {n} c {c} k {k} {h}x{w}, 3x3 padding {padding}, F({tile}x{tile})");
-            agrees(name, Some(tile), |g| {
+            agrees(name, Some(Algorithm::Winograd(tile)), |g| {
                 let x = g.input("x", &[n, c, h, w], DType::F32)?;
                 let weight = g.input("weight", &[k, c, 3, 3], DType::F32)?;
                 let b = g.input("bias", &[k], DType::F32)?;
                 let conv = Conv2d { padding: [padding; 2], ..Conv2d::default() };
+                Ok((g.conv2d(x, weight, Some(b), conv)?, vec![x, weight, b]))
+            })
+        })
+        .unwrap();
+}
+
+#[test]
+fn convolutions_by_columns() {
+    let sizes = (1..6_usize, 1..24_usize, 1..40_usize, 1..20_usize, 1..20_usize);
+    let window = (1..6_usize, 1..6_usize, 1..4_usize, 1..3_usize, 0..3_usize);
+    let strategy = (sizes, window).prop_filter("the kernel fits", |((_, _, _, h, w), (r, s, _, d, p))| {
+        (r - 1) * d < h + 2 * p && (s - 1) * d < w + 2 * p
+    });
+    runner()
+        .run(&strategy, |((n, c, k, h, w), (r, s, stride, dilation, padding))| {
+            // Multiples of four make vectors, and gradients by the weights that products can compute.
+            let (c, w) = if (n + h) % 2 == 0 { (c.next_multiple_of(8), w.next_multiple_of(4)) } else { (c, w) };
+            let name =
+                format!("n {n} c {c} k {k} {h}x{w}, {r}x{s} stride {stride} dilation {dilation} padding {padding}");
+            agrees(name, Some(Algorithm::Columns), |g| {
+                let x = g.input("x", &[n, c, h, w], DType::F32)?;
+                let weight = g.input("weight", &[k, c, r, s], DType::F32)?;
+                let b = g.input("bias", &[k], DType::F32)?;
+                let conv = Conv2d { stride: [stride; 2], padding: [padding; 2], dilation: [dilation; 2], groups: 1 };
                 Ok((g.conv2d(x, weight, Some(b), conv)?, vec![x, weight, b]))
             })
         })

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use wgrad::gpu::Gpu;
 use wgrad::graph::{Conv2d, DType, Graph, Value, differentiate_from};
-use wgrad::plan::Target;
+use wgrad::plan::{Algorithm, Target};
 use wgrad::reference::feeds;
 use wgrad::selftest::compare_on;
 
@@ -29,7 +29,7 @@ fn errors(gpu: &Gpu, target: &Target, channels: usize) -> Vec<f64> {
         let check = compare_on(gpu, target, &wanted.1, &graph, &numbers, std::slice::from_ref(wanted));
         let check = pollster::block_on(check).unwrap();
         let tiles = check.kernels.contains("winograd_tiles");
-        assert_eq!(tiles, target.tile.is_some() && target.lanes.is_some(), "{:?}", check.kernels);
+        assert_eq!(tiles, target.algorithm.is_some() && target.lanes.is_some(), "{:?}", check.kernels);
         check.error
     };
     wanted.iter().map(error).collect()
@@ -42,10 +42,12 @@ fn errors(gpu: &Gpu, target: &Target, channels: usize) -> Vec<f64> {
 fn errors_are_bounded() {
     let gpu = Gpu::new().unwrap();
     for (channels, direct, two, four) in [(16, 1e-6, 1e-6, 2e-6), (128, 3e-6, 1.5e-6, 3e-6), (512, 6e-6, 3e-6, 6e-6)] {
-        for (name, exact, tile, bound) in
-            [("direct", true, None, direct), ("F(2x2)", false, Some(2), two), ("F(4x4)", false, Some(4), four)]
-        {
-            let target = Target { exact, tile, ..gpu.target().clone() };
+        for (name, exact, algorithm, bound) in [
+            ("direct", true, None, direct),
+            ("F(2x2)", false, Some(Algorithm::Winograd(2)), two),
+            ("F(4x4)", false, Some(Algorithm::Winograd(4)), four),
+        ] {
+            let target = Target { exact, algorithm, ..gpu.target().clone() };
             let errors = errors(&gpu, &target, channels);
             println!("{channels} channels, {name}: {errors:?}");
             assert!(errors.iter().all(|error| *error > 0.0 && *error <= bound), "{channels} {name}: {errors:?}");

@@ -27,7 +27,7 @@ pub use layout::{Group, Groups, ParameterLayout, ParameterPlace, Stretch};
 pub use lower::{Arena, Launch, Lowering, Operand};
 pub use program::{Program, Record, Update};
 pub use recompute::recompute;
-pub use target::{Class, Target};
+pub use target::{Algorithm, Class, Target};
 pub use views::Apart;
 
 use crate::graph::Value;

@@ -33,6 +33,15 @@ impl Class {
     }
 }
 
+/// An algorithm of convolutions on CPU drivers, see [`Target::algorithm`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// Matrix products of columns, which hold what each result sums.
+    Columns,
+    /// Winograd's, with tiles of 2 by 2 or 4 by 4 results.
+    Winograd(usize),
+}
+
 /// An adapter as far as planning sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
@@ -55,12 +64,12 @@ pub struct Target {
     /// Whether convolutions are summed as they are defined, product by product. Winograd's algorithms take a third of the
     /// time and round otherwise, see [`crate::gpu::GpuOptions::exact`].
     pub exact: bool,
-    /// Results along a side of Winograd's tiles, 2 or 4, wherever these algorithms can run at all, be it worth while or
-    /// not: for tests. `None` leaves it to the rule.
-    pub tile: Option<usize>,
     /// Whether operands of concatenations are computed in their places, and slices read where they lie, see
     /// [`Plan`](super::Plan); else all are copied, with the same numbers.
     pub views: bool,
+    /// The algorithm of convolutions wherever it can run at all, be it worth while or not: for tests. `None` leaves it to
+    /// the rule.
+    pub algorithm: Option<Algorithm>,
     /// What was measured to be the fastest where rules choose among kernels; empty unless a table was loaded.
     pub choices: Arc<Choices>,
 }
@@ -78,8 +87,8 @@ impl Target {
             lanes: None,
             wide: false,
             exact: false,
-            tile: None,
             views: true,
+            algorithm: None,
             choices: Arc::default(),
         }
     }

@@ -27,7 +27,7 @@ fn check_at(
     let input = |(index, shape): (usize, &&[usize])| graph.input(&format!("x{index}"), shape, DType::F32).unwrap();
     let wrt: Vec<Value> = shapes.iter().enumerate().map(input).collect();
     let output = trace(&mut graph, &wrt).unwrap();
-    let case = Case { name: graph.to_string(), graph, output, wrt, tile: None };
+    let case = Case { name: graph.to_string(), graph, output, wrt, algorithm: None };
     let mut feeds = case.feeds(shapes.len() as u64);
     for x in &case.wrt {
         prepare(feeds.get_mut(x).unwrap());

@@ -1,6 +1,9 @@
 //! Convolution and its gradient by the input, on `conv` or `conv_lanes` with `conv_pack`, or on `conv_tiles` where the
-//! adapter is a GPU and there are tiles to fill.
+//! adapter is a GPU and there are tiles to fill; where a rule says so ([`choose`]) as products of columns or by Winograd's
+//! algorithms.
 
+mod choose;
+mod columns;
 mod direct;
 mod phases;
 mod quads;
@@ -12,6 +15,7 @@ mod winograd;
 
 pub use weight::backward_weight;
 
+use self::choose::{Algorithm, Pass, Problem, choose};
 use super::Dim;
 use crate::Result;
 use crate::graph::{Conv2d, Conv2dBackwardData, Node};
@@ -36,9 +40,11 @@ pub fn forward(ctx: &mut Lowering, node: &Node, conv: &Conv2d) -> Result<()> {
     let y = ctx.shape(node.outputs[0]);
     let note = format!("x {x:?}, w {w:?} -> {y:?}");
     let bias = node.inputs.get(2).map(|&bias| Operand::Value(bias));
-    let whole = ctx.graph.shape(node.inputs[0]);
-    if let Some(winograd) = winograd::forward(ctx, conv, whole, &w, &y) {
-        return winograd.convolve(ctx, node, bias, note);
+    let [all_x, all_y] = [node.inputs[0], node.outputs[0]].map(|value| ctx.graph.shape(value));
+    match choose(ctx, Problem::new(Pass::Forward, conv, all_x, &w, all_y)) {
+        Algorithm::Winograd(winograd) => return winograd.convolve(ctx, node, bias, note),
+        Algorithm::Columns(columns) if columns.suits(x[0]) => return columns.forward(ctx, node, bias, &note),
+        _ => {}
     }
     let direct = Direct {
         n: x[0],
@@ -66,12 +72,15 @@ pub fn forward(ctx: &mut Lowering, node: &Node, conv: &Conv2d) -> Result<()> {
 /// One launch for each phase, see [`phases`].
 pub fn backward_data(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardData) -> Result<()> {
     let (dy, w) = (ctx.shape(node.inputs[0]), ctx.shape(node.inputs[1]));
-    if let Some(winograd) = winograd::backward_data(ctx, back, ctx.graph.shape(node.inputs[0]), &w) {
-        return winograd.convolve(ctx, node, None, format!("dy {dy:?}, w {w:?} -> {:?}", back.input));
+    let note = format!("dy {dy:?}, w {w:?} -> {:?}", back.input);
+    match choose(ctx, backward_problem(ctx, node, back)) {
+        Algorithm::Winograd(winograd) => return winograd.convolve(ctx, node, None, note),
+        Algorithm::Columns(columns) if columns.suits(dy[0]) => return columns.backward_data(ctx, node, &note),
+        _ => {}
     }
     for (direct, row, column) in backward_phases(back, &dy, &w) {
         let weight = Operand::Value(node.inputs[1]);
-        let note = format!("dy {dy:?}, w {w:?} -> {:?}", back.input);
+        let note = note.clone();
         match tiles::suit(ctx, &direct) {
             Some(tile) => {
                 let phase = Some(([&row, &column], [w[2], w[3]]));
@@ -90,15 +99,22 @@ pub fn backward_data(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardData)
 /// it is written. Tiles that are moved back onto an edge, and invocations beyond the last, write elements again.
 pub fn writes_once(ctx: &Lowering, node: &Node, back: &Conv2dBackwardData, samples: usize) -> bool {
     let mut dy = ctx.shape(node.inputs[0]);
-    if let Some(winograd) =
-        winograd::backward_data(ctx, back, ctx.graph.shape(node.inputs[0]), &ctx.shape(node.inputs[1]))
-    {
-        return winograd.writes_once(ctx);
+    match choose(ctx, backward_problem(ctx, node, back)) {
+        Algorithm::Winograd(winograd) => return winograd.writes_once(ctx),
+        Algorithm::Columns(columns) if columns.suits(samples) => return columns.writes_once(ctx, samples),
+        _ => {}
     }
     dy[0] = samples;
     backward_phases(back, &dy, &ctx.shape(node.inputs[1]))
         .iter()
         .all(|(direct, ..)| tiles::suit(ctx, direct).is_some() || direct.writes_once(ctx))
+}
+
+/// The gradient by the input as a pass of the whole batch.
+fn backward_problem(ctx: &Lowering, node: &Node, back: &Conv2dBackwardData) -> Option<Problem> {
+    let [dy, w] = [node.inputs[0], node.inputs[1]].map(|value| ctx.graph.shape(value));
+    let x = [&dy[..1], &back.input[1..]].concat();
+    Problem::new(Pass::BackwardData, &back.conv, &x, w, dy)
 }
 
 fn backward_phases(back: &Conv2dBackwardData, dy: &[usize], w: &[usize]) -> Vec<(Direct, Phase, Phase)> {

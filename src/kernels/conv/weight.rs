@@ -1,8 +1,9 @@
 //! Gradients of a convolution by weight and bias, on `conv_weight`, `conv_weight_lanes` or `conv_weight_rows` with
 //! `reduce_splits`.
 
+use super::choose::{Algorithm, Pass, Problem, choose};
 use super::rows::Rows;
-use super::{COLS, i, span, weight_tiles, winograd};
+use super::{COLS, i, span, weight_tiles};
 use crate::Result;
 use crate::graph::{Conv2dBackwardWeight, Node};
 use crate::kernels::reduce::add_splits;
@@ -22,8 +23,11 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
     let (x, dy) = (ctx.shape(node.inputs[0]), ctx.shape(node.inputs[1]));
     let (conv, w) = (&back.conv, &back.weight);
     let bias = node.outputs.get(1).filter(|_| back.bias).map(|&bias| Operand::Value(bias));
-    if let Some(winograd) = winograd::backward_weight(ctx, back, &x, &dy) {
-        return winograd.weigh(ctx, node, bias, &format!("x {x:?}, dy {dy:?} -> {w:?}"));
+    let note = format!("x {x:?}, dy {dy:?} -> {w:?}");
+    match choose(ctx, Problem::new(Pass::BackwardWeight, conv, &x, w, &dy)) {
+        Algorithm::Winograd(winograd) => return winograd.weigh(ctx, node, bias, &note),
+        Algorithm::Columns(columns) => return columns.backward_weight(ctx, node, bias, &note),
+        Algorithm::Direct => {}
     }
     let outputs = w[0] / conv.groups;
     let [r, s] = [w[2], w[3]];
@@ -97,7 +101,7 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
     let common = common.into_iter().filter(|_| by_rows.is_none());
     let kernel =
         common.chain(own).fold(kernel.define("BIAS", back.bias), |kernel, (name, value)| kernel.define(name, value));
-    let note = format!("x {x:?}, dy {dy:?} -> {w:?}, {splits} splits");
+    let note = format!("{note}, {splits} splits");
     let bias = bias.unwrap_or(Operand::Null);
     let results = [(Operand::Value(node.outputs[0]), weights), (bias, if back.bias { w[0] } else { 0 })];
     add_splits(ctx, splits, results, |ctx, [dw, db]| {

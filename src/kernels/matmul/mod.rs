@@ -10,7 +10,7 @@ mod panels;
 mod registers;
 mod tiles;
 
-pub use panels::HALVES;
+pub use panels::{HALVES, Panels, Planes, Right, Rows, tile_rows};
 
 use super::pad::{put_columns, take_columns};
 use super::reduce::add_splits;
@@ -196,11 +196,6 @@ impl Product {
             let operands = [self.a, self.b, self.bias, self.mask, y, sums, self.before];
             let launch = match size {
                 Size::Groups(count) => ctx.launch_groups(kernel, dims, &operands, count as u64)?,
-                Size::Grid(grid) => {
-                    let launch = ctx.launch_groups(kernel, dims, &operands, 1)?;
-                    launch.workgroups = grid.map(|extent| extent as u32);
-                    launch
-                }
                 Size::Invocations(count) => ctx.launch(kernel, dims, &operands, count as u64)?,
             };
             let note = if splits > 1 { format!(", {splits} splits") } else { String::new() };
@@ -213,7 +208,6 @@ impl Product {
 /// How large a launch is.
 enum Size {
     Groups(usize),
-    Grid([usize; 3]),
     Invocations(usize),
 }
 

@@ -2,10 +2,11 @@
 //! drivers.
 
 use super::super::activation::{runtime_epilogue, with_runtime_epilogue};
+use super::super::reduce::add_splits;
 use super::super::{Dim, Kernel};
-use super::{Product, Size, UNSPLIT, sized};
+use super::{Product, UNSPLIT, sized};
 use crate::Result;
-use crate::graph::{Mask, Unary, Value};
+use crate::graph::{Epilogue, Mask, Unary, Value};
 use crate::plan::{Lowering, Operand};
 
 /// From so many rows on it pays to lay the right matrix in panels, too: each number of it is read once for 32 rows.
@@ -28,57 +29,236 @@ fn packs_right(product: &Product) -> bool {
     !whole || (m >= PACKED && ((4 * n * k) as u64) < UNSPLIT)
 }
 
+/// Rows of a tile.
+pub fn tile_rows(m: usize, lanes: usize) -> usize {
+    if m <= 16 && lanes <= 8 { 16 } else { 32 }
+}
+
 pub(super) fn launch(ctx: &mut Lowering, product: Product, lanes: u32) -> Result<()> {
     let [m, n, k] = product.extents;
     let lanes = lanes as usize;
-    let rm = if m <= 16 && lanes <= 8 { 16 } else { 32 };
-    let tn = 8 * lanes;
-    let [tiles_m, tiles_n] = [m.div_ceil(rm), n.div_ceil(tn)];
-    let k_per_split = product.k_per_split(tiles_m * tiles_n, ctx.target.busy() as usize / 64);
+    let (rm, tn) = (tile_rows(m, lanes), 8 * lanes);
+    let k_per_split = product.k_per_split(m.div_ceil(rm) * n.div_ceil(tn), ctx.target.busy() as usize / 64);
     let splits = k.div_ceil(k_per_split);
-    let whole = n % 4 == 0 && n >= 8;
-    let packs = packs_right(&product);
-    let by_row = product.flags.transpose_b && !packs;
+    let vectors = n % 4 == 0 && n >= 8;
+    let by_row = product.flags.transpose_b;
 
-    let a = pack(ctx, product.a, !product.flags.transpose_a, [m, k], rm, false)?;
-    let b = match packs {
-        true => pack(ctx, product.b, product.flags.transpose_b, [n, k], tn, whole)?,
-        false => product.b,
+    let rows = Rows { count: m, k, by_row: !product.flags.transpose_a, planes: None };
+    let a = rows.pack(ctx, product.a, rm, false)?;
+    let (b, right) = match packs_right(&product) {
+        true => {
+            let columns = Rows { count: n, k, by_row, planes: None };
+            (columns.pack(ctx, product.b, tn, vectors)?, Right::Panels { pitch: k.next_multiple_of(4), columns: None })
+        }
+        false if by_row => (product.b, Right::ByRow),
+        false => (product.b, Right::Rows),
     };
-    let padded = k.next_multiple_of(4);
-    let [b_tile, b_step, b_last] = match packs {
-        true => [padded * lanes, lanes, u32::MAX as usize],
-        false => [lanes, n / 8, (n / 8).saturating_sub(1)],
+    let mut panels = Panels {
+        k_per_split,
+        bias: product.bias,
+        mask: product.mask,
+        before: product.before,
+        vectors,
+        moved: vectors,
+        ..Panels::new([a, b, Operand::Null], product.extents, right, &product.epilogue)
     };
+    let results = [(product.y, m * n), (product.sums, if product.flags.row_sums { m } else { 0 })];
+    add_splits(ctx, splits, results, |ctx, [y, sums]| {
+        panels.y = y;
+        panels.sums = product.flags.row_sums.then_some(sums);
+        let note = if splits > 1 { format!(", {splits} splits") } else { String::new() };
+        panels.launch(ctx, 2 * (m * n) as u64 * k as u64, format!("M {m}, N {n}, K {k}{note}"))
+    })
+}
 
-    // With a mask or without is a number, so that gradients share a pipeline.
-    let mut epilogue = product.epilogue.clone();
-    let masked = epilogue.mask.is_some();
-    if !masked && epilogue.activation.is_none() {
-        epilogue.mask = Some(Mask::new(Unary::Relu, Value(0)));
+/// Where columns of a matrix are the pixels of images, [N, rows, plane]: those of an image follow those of the one before.
+#[derive(Clone, Copy)]
+pub struct Planes {
+    /// Pixels of a plane.
+    pub plane: usize,
+    /// Rows of the matrix: channels of the images.
+    pub rows: usize,
+    /// Where the columns at hand begin, among all pixels.
+    pub first: usize,
+}
+
+impl Planes {
+    /// Whether four columns, the first a multiple of four, are neighbours in one plane.
+    pub fn fours(&self) -> bool {
+        self.plane.is_multiple_of(4) && self.first.is_multiple_of(4)
     }
-    let kernel = with_runtime_epilogue(Kernel::new("matmul_panels"), &epilogue);
-    let kernel = sized(kernel, &[("LANES", lanes), ("RM", rm), ("LOADS", rm / 2 / lanes), ("ACC", 2 * rm)]);
-    let mut kernel = kernel.define("B_BY_ROW", by_row).define("TOUCH", !packs && !by_row);
-    if ctx.target.wide {
-        kernel = in_eights(kernel, by_row);
+
+    /// `kernel` with these places, and the numbers that it takes them from.
+    fn place(planes: Option<Self>, pitch: usize, kernel: Kernel) -> (Kernel, [usize; 3]) {
+        let Some(planes) = planes else { return (kernel, [pitch, 0, 0]) };
+        // Drivers divide lane by lane: once for four where that is enough.
+        let place = match planes.fours() {
+            true => "let g = I.x + dims.first; return I + vec4<u32>(dims.first + g / dims.pitch * dims.skip);",
+            false => "let g = I + vec4<u32>(dims.first); return g + g / vec4<u32>(dims.pitch) * dims.skip;",
+        };
+        let index = if kernel.name == "matmul_pack" { "k" } else { "n" };
+        let kernel = kernel.define("place", place.replace('I', index));
+        (kernel, [planes.plane, planes.first, (planes.rows - 1) * planes.plane])
     }
-    if product.before != Operand::Null {
-        kernel = kernel.define("RESUME", true);
+}
+
+/// Rows of a matrix that are to lie in panels.
+pub struct Rows {
+    pub count: usize,
+    /// Numbers of each.
+    pub k: usize,
+    /// Whether those of a row lie together.
+    pub by_row: bool,
+    /// Likewise, but in images.
+    pub planes: Option<Planes>,
+}
+
+impl Rows {
+    /// The rows of `x` in panels of `width`; with `by_eights`, those behind the last are the last eight once more.
+    pub fn pack(&self, ctx: &mut Lowering, x: Operand, width: usize, by_eights: bool) -> Result<Operand> {
+        let Self { count, k, by_row, planes } = *self;
+        let (panels, blocks) = (count.div_ceil(width), k.div_ceil(4));
+        let y = ctx.temporary(16 * (panels * width * blocks) as u64);
+        let kernel = Kernel::new("matmul_pack").define("BY_ROW", by_row).define("FOURS", format!("{}u", width / 4));
+        let (mut kernel, place) = Planes::place(planes, if by_row { k } else { count }, kernel);
+        if [count, k][usize::from(by_row)] % 4 == 0 && planes.is_none_or(|planes| planes.fours()) {
+            // Behind the last row all indices are the last's.
+            let load = "let v = x[(row + i.x) / 4u]; return select(v, vec4<f32>(v.w), vec4<bool>(i.x == i.y));";
+            kernel = kernel.define("T", "vec4<f32>").define("load", load);
+        }
+        let dims = [count, k, blocks, usize::from(by_eights)].into_iter().chain(place);
+        let dims: Vec<Dim> = dims.map(|value| Dim::U(value as u32)).collect();
+        let launch = ctx.launch_groups(kernel, &dims, &[x, y], 1)?;
+        launch.workgroups = [blocks.div_ceil(256 / width) as u32, panels as u32, 1];
+        launch.cost(0, format!("{count} rows of {k} in panels of {width}"));
+        Ok(y)
     }
-    if whole {
-        kernel = kernel
-            .define("WHOLE", true)
-            .define("Y", "vec4<f32>")
-            .define("load_mask", "return mask[at.x / 4u];")
-            .define("load_before", "return before[at.x / 4u];")
-            .define("store", "y[at.x / 4u] = v;");
+}
+
+/// How the right matrix is stored.
+#[derive(Clone, Copy)]
+pub enum Right {
+    /// [K, N], N a multiple of eight.
+    Rows,
+    /// [N, K], K a multiple of four.
+    ByRow,
+    /// In panels of [`pitch`, 8 lanes]. Columns behind the last repeat those before them, or there are only so many.
+    Panels { pitch: usize, columns: Option<usize> },
+}
+
+/// A product of operands in panels.
+pub struct Panels<'a> {
+    /// M, N and K.
+    pub extents: [usize; 3],
+    /// In panels of [`tile_rows`].
+    pub a: Operand,
+    pub b: Operand,
+    pub right: Right,
+    /// As much of K as is summed at once, a multiple of four.
+    pub k_per_split: usize,
+    /// Where sums over the first range of K go, in `y` and `sums`.
+    pub first_split: usize,
+    pub epilogue: &'a Epilogue,
+    /// One number for each column, or for each row where results are planes.
+    pub bias: Operand,
+    pub mask: Operand,
+    pub before: Operand,
+    pub y: Operand,
+    /// How `y` lies, if not as a matrix.
+    pub planes: Option<Planes>,
+    /// Where sums over the rows of `a` go.
+    pub sums: Option<Operand>,
+    /// Whether results lie in whole vectors.
+    pub vectors: bool,
+    /// Whether columns behind the last are the last eight once more, not the last one.
+    pub moved: bool,
+    /// Whether masks lie where results go.
+    pub in_place: bool,
+}
+
+impl<'a> Panels<'a> {
+    /// The product alone: all of K at once, `y` a matrix.
+    pub fn new([a, b, y]: [Operand; 3], extents: [usize; 3], right: Right, epilogue: &'a Epilogue) -> Self {
+        let null = Operand::Null;
+        Self {
+            extents,
+            a,
+            b,
+            right,
+            k_per_split: extents[2].next_multiple_of(4),
+            first_split: 0,
+            epilogue,
+            bias: null,
+            mask: null,
+            before: null,
+            y,
+            planes: None,
+            sums: None,
+            vectors: extents[1].is_multiple_of(4),
+            moved: true,
+            in_place: false,
+        }
     }
-    let mut dims = [m, n, padded, k_per_split, b_tile, b_step, b_last].map(|value| Dim::U(value as u32)).to_vec();
-    dims.extend(runtime_epilogue(&epilogue, product.bias != Operand::Null));
-    dims.extend([masked, product.flags.row_sums].map(|flag| Dim::U(flag.into())));
-    let product = Product { a, b, ..product };
-    product.run(ctx, kernel, &dims, splits, Size::Grid([tiles_n, tiles_m, splits]))
+
+    /// Appends the launch, which counts as so many operations.
+    pub fn launch(&self, ctx: &mut Lowering, flops: u64, note: String) -> Result<()> {
+        let [m, n, k] = self.extents;
+        let lanes = ctx.target.lanes.unwrap_or(8) as usize;
+        let (rm, tn) = (tile_rows(m, lanes), 8 * lanes);
+        let padded = k.next_multiple_of(4);
+        let by_row = matches!(self.right, Right::ByRow);
+        let [b_tile, b_step, eights] = match self.right {
+            Right::Panels { pitch, columns } => {
+                [pitch * lanes, lanes, columns.map_or(u32::MAX as usize, |columns| columns / 8)]
+            }
+            _ => [lanes, n / 8, (n / 8).max(1)],
+        };
+        // With a mask or without is a number, so that gradients share a pipeline.
+        let mut epilogue = self.epilogue.clone();
+        let masked = epilogue.mask.is_some();
+        if !masked && epilogue.activation.is_none() {
+            epilogue.mask = Some(Mask::new(Unary::Relu, Value(0)));
+        }
+        let kernel = with_runtime_epilogue(Kernel::new("matmul_panels"), &epilogue);
+        let kernel = sized(kernel, &[("LANES", lanes), ("RM", rm), ("LOADS", rm / 2 / lanes), ("ACC", 2 * rm)]);
+        let mut kernel = kernel.define("B_BY_ROW", by_row).define("TOUCH", matches!(self.right, Right::Rows));
+        if ctx.target.wide {
+            kernel = in_eights(kernel, by_row);
+        }
+        if self.before != Operand::Null {
+            kernel = kernel.define("RESUME", true);
+        }
+        if self.moved {
+            kernel = kernel.define("MOVED", true);
+        }
+        let mask = if self.in_place { "y" } else { "mask" };
+        if self.vectors {
+            kernel = kernel
+                .define("Y", "vec4<f32>")
+                .define("load_mask", format!("return {mask}[at.x / 4u];"))
+                .define("load_before", "return before[at.x / 4u];")
+                .define("store", "y[at.x / 4u] = v;");
+        } else if self.in_place {
+            kernel = kernel.define("load_mask", "return vec4<f32>(y[at.x], y[at.y], y[at.z], y[at.w]);");
+        }
+        let by_row_bias = self.planes.is_some() && self.bias != Operand::Null;
+        if by_row_bias {
+            kernel = kernel.define("BIAS_BY_ROW", true);
+        }
+        let (kernel, place) = Planes::place(self.planes, n, kernel);
+        let dims = [m, n, padded, self.k_per_split, b_tile, b_step, eights, self.first_split].into_iter().chain(place);
+        let mut dims: Vec<Dim> = dims.map(|value| Dim::U(value as u32)).collect();
+        dims.extend(runtime_epilogue(&epilogue, self.bias != Operand::Null && !by_row_bias));
+        dims.extend([masked, self.sums.is_some()].map(|flag| Dim::U(flag.into())));
+        let mask = if self.in_place { Operand::Null } else { self.mask };
+        let operands = [self.a, self.b, self.bias, mask, self.y, self.sums.unwrap_or(Operand::Null), self.before];
+        let splits = k.div_ceil(self.k_per_split);
+        let launch = ctx.launch_groups(kernel, &dims, &operands, 1)?;
+        launch.workgroups = [n.div_ceil(tn), m.div_ceil(rm), splits].map(|extent| extent as u32);
+        launch.cost(flops, note);
+        launch.in_place = self.in_place;
+        Ok(())
+    }
 }
 
 /// The eight numbers in the integers of 64 bits `v`.
@@ -97,28 +277,4 @@ fn in_eights(kernel: Kernel, by_row: bool) -> Kernel {
             .define("touch_b", "return u32(b[at].x);")
             .define("row_b", "return vec4<f32>();"),
     }
-}
-
-/// `x` in panels of `width` rows, where `rows` by `k` numbers are stored by row or not.
-fn pack(
-    ctx: &mut Lowering,
-    x: Operand,
-    by_row: bool,
-    [rows, k]: [usize; 2],
-    width: usize,
-    by_eights: bool,
-) -> Result<Operand> {
-    let (panels, blocks) = (rows.div_ceil(width), k.div_ceil(4));
-    let y = ctx.temporary(16 * (panels * width * blocks) as u64);
-    let mut kernel = Kernel::new("matmul_pack").define("BY_ROW", by_row).define("FOURS", format!("{}u", width / 4));
-    if [rows, k][usize::from(by_row)] % 4 == 0 {
-        // Behind the last row all indices are the last's.
-        let load = "let v = x[(row + i.x) / 4u]; return select(v, vec4<f32>(v.w), vec4<bool>(i.x == i.y));";
-        kernel = kernel.define("T", "vec4<f32>").define("load", load);
-    }
-    let dims = [rows, k, blocks, usize::from(by_eights)].map(|value| Dim::U(value as u32));
-    let launch = ctx.launch_groups(kernel, &dims, &[x, y], 1)?;
-    launch.workgroups = [blocks.div_ceil(256 / width) as u32, panels as u32, 1];
-    launch.cost(0, format!("{rows} rows of {k} in panels of {width}"));
-    Ok(y)
 }

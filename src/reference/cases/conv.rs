@@ -3,6 +3,7 @@
 use super::{Case, case};
 use crate::Result;
 use crate::graph::{Conv2d, Unary};
+use crate::plan::Algorithm;
 
 const BIAS: bool = true;
 const PLAIN: bool = false;
@@ -70,6 +71,26 @@ pub(super) fn list() -> Vec<Result<Case>> {
         conv("3x3 depthwise", [2, 13, 9, 7], [13, 1, 3, 3], BIAS, groups(13, at(1, 1))),
         conv("3x3 depthwise twice stride 2", [2, 5, 9, 10], [10, 1, 3, 3], PLAIN, groups(5, at(2, 1))),
         conv("5x5 depthwise dilation 2", [1, 7, 11, 12], [7, 1, 5, 5], BIAS, groups(7, Conv2d { dilation: [2, 2], ..at(1, 4) })),
+        columns(conv("1x1 by columns", [3, 40, 5, 7], [24, 40, 1, 1], BIAS, at(1, 0))),
+        columns(conv("1x1 by columns, whole tiles", [2, 64, 8, 8], [64, 64, 1, 1], BIAS, at(1, 0))),
+        columns(conv("1x1 by columns of one pixel", [9, 33, 1, 1], [17, 33, 1, 1], BIAS, at(1, 0))),
+        columns(conv("1x1 by columns, stride 2", [2, 24, 9, 8], [40, 24, 1, 1], BIAS, at(2, 0))),
+        columns(conv("1x1 by columns, stride 2, in vectors", [3, 16, 16, 16], [8, 16, 1, 1], PLAIN, at(2, 0))),
+        columns(conv("3x3 by columns", [2, 3, 13, 11], [5, 3, 3, 3], BIAS, at(1, 1))),
+        columns(conv("3x3 by columns, 2x2 planes", [5, 72, 2, 2], [70, 72, 3, 3], BIAS, at(1, 1))),
+        columns(conv("3x3 by columns, stride 2", [2, 8, 16, 16], [130, 8, 3, 3], BIAS, at(2, 1))),
+        columns(conv("3x3 by columns, stride 2, odd", [3, 16, 15, 13], [33, 16, 3, 3], BIAS, at(2, 1))),
+        columns(conv("3x3 by columns, in ranges of samples", [11, 128, 32, 36], [16, 128, 3, 3], BIAS, at(1, 1))),
+        columns(conv("5x5 by columns, padding 2", [2, 6, 14, 12], [16, 6, 5, 5], BIAS, at(1, 2))),
+        columns(conv("7x7 by columns, stride 2", [1, 3, 37, 40], [64, 3, 7, 7], BIAS, at(2, 3))),
+        columns(conv("11x11 by columns, stride 4", [2, 3, 63, 64], [20, 3, 11, 11], PLAIN, at(4, 2))),
+        columns(conv("3x2 by columns, stride 3x2", [2, 8, 19, 20], [51, 8, 3, 2], PLAIN, Conv2d { stride: [3, 2], padding: [1, 0], ..at(1, 0) })),
+        columns(conv("3x3 by columns, dilation 2 and 3", [2, 16, 13, 15], [19, 16, 3, 3], BIAS, Conv2d { dilation: [2, 3], ..at(1, 2) })),
+        columns(conv("2x2 by columns, stride 3", [4, 10, 7, 8], [12, 10, 2, 2], BIAS, at(3, 0))),
+        columns(between("3x3 by columns around a relu", [33, 32, 6, 5], Unary::Relu)),
+        columns(between("3x3 by columns around a tanh", [3, 36, 7, 10], Unary::Tanh)),
+        columns(pointwise("1x1 by columns around a relu", [4, 32, 4, 8], Unary::Relu)),
+        columns(pointwise("1x1 by columns around a gelu", [3, 40, 5, 3], Unary::Gelu)),
         tiled(2, conv("3x3 F(2x2)", [5, 32, 8, 8], [32, 32, 3, 3], BIAS, at(1, 1))),
         tiled(2, conv("3x3 F(2x2) of its own size", [5, 3, 3, 3], [7, 3, 3, 3], BIAS, at(1, 0))),
         tiled(2, conv("3x3 F(2x2) odd", [3, 37, 5, 7], [70, 37, 3, 3], PLAIN, at(1, 1))),
@@ -120,19 +141,33 @@ fn conv(name: &str, x: [usize; 4], weight: [usize; 4], bias: bool, conv: Conv2d)
 /// Two convolutions with an activation between them, whose result masks the gradient that the second passes on and, where
 /// channels are whole, gives it its place.
 fn between(name: &str, x: [usize; 4], activation: Unary) -> Result<Case> {
+    around(name, x, 3, activation)
+}
+
+/// Likewise with filters of a single tap.
+fn pointwise(name: &str, x: [usize; 4], activation: Unary) -> Result<Case> {
+    around(name, x, 1, activation)
+}
+
+fn around(name: &str, x: [usize; 4], taps: usize, activation: Unary) -> Result<Case> {
     case(format!("conv2d {name}"), |g| {
-        let weight = [x[1], x[1], 3, 3];
+        let weight = [x[1], x[1], taps, taps];
         let (x, first, second) = (g.tensor(&x)?, g.tensor(&weight)?, g.tensor(&weight)?);
         let bias = g.tensor(&weight[..1])?;
-        let y = g.conv2d(x, first, Some(bias), at(1, 1))?;
+        let y = g.conv2d(x, first, Some(bias), at(1, taps / 2))?;
         let y = g.unary(y, activation)?;
-        g.conv2d(y, second, None, at(1, 1))
+        g.conv2d(y, second, None, at(1, taps / 2))
     })
+}
+
+/// By products of columns, in all passes in which they can be used.
+fn columns(case: Result<Case>) -> Result<Case> {
+    case.map(|case| Case { algorithm: Some(Algorithm::Columns), ..case })
 }
 
 /// By Winograd's algorithm with tiles of `m` by `m` results, in all passes.
 fn tiled(m: usize, case: Result<Case>) -> Result<Case> {
-    case.map(|case| Case { tile: Some(m), ..case })
+    case.map(|case| Case { algorithm: Some(Algorithm::Winograd(m)), ..case })
 }
 
 fn at(stride: usize, padding: usize) -> Conv2d {

@@ -26,6 +26,7 @@ mod reduce;
 use super::{Array, feeds};
 use crate::Result;
 use crate::graph::{DType, Differentiated, Graph, Value, differentiate, differentiate_from};
+use crate::plan::Algorithm;
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 
@@ -40,8 +41,8 @@ pub struct Case {
     pub output: Value,
     /// The leaves by which to differentiate.
     pub wrt: Vec<Value>,
-    /// The tiles of its convolutions, see [`Target::tile`](crate::plan::Target::tile).
-    pub tile: Option<usize>,
+    /// That of its convolutions, see [`Target::algorithm`](crate::plan::Target::algorithm).
+    pub algorithm: Option<Algorithm>,
 }
 
 /// All cases, one operator family after the other.
@@ -124,7 +125,7 @@ impl DerefMut for Sketch {
 fn case(name: impl Into<String>, trace: impl FnOnce(&mut Sketch) -> Result<Value>) -> Result<Case> {
     let mut sketch = Sketch::default();
     let output = trace(&mut sketch)?;
-    Ok(Case { name: name.into(), graph: sketch.graph, output, wrt: sketch.wrt, tile: None })
+    Ok(Case { name: name.into(), graph: sketch.graph, output, wrt: sketch.wrt, algorithm: None })
 }
 
 #[cfg(test)]

@@ -1,15 +1,8 @@
-//! Which algorithm computes a convolution: a rule from its extents and the target.
+//! Where Winograd's algorithms can run, and what they cost.
 
+use super::super::choose::{DISPATCH, MULTIPLY, Pass, READ, READ_ONE, WRITE};
 use super::Shape;
-use crate::plan::{Lowering, Target};
-
-/// What is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
-    Forward,
-    BackwardData,
-    BackwardWeight,
-}
+use crate::plan::Target;
 
 /// One of Winograd's algorithms for a convolution.
 #[derive(Clone, Copy, Debug)]
@@ -27,45 +20,20 @@ pub const BLOCK: usize = 32;
 const TILES_BYTES: usize = 8 << 20;
 const FILTER_BYTES: usize = 10 << 20;
 
-/// Nanoseconds in which one thread of a CPU driver reads a vector of four numbers per lane, or one number, writes a vector,
-/// and multiplies and adds one, the reads and shuffles for that included. Measured on lavapipe with 8 lanes.
-const READ: f64 = 24.0;
-const READ_ONE: f64 = 13.0;
-const WRITE: f64 = 43.0;
-const MULTIPLY: f64 = 2.5;
-/// A dispatch.
-const DISPATCH: f64 = 60_000.0;
-/// Operations a nanosecond of the direct kernels: forward and by data, by weights.
-const DIRECT: [f64; 2] = [25.0, 22.0];
-
-/// The cheapest algorithm, `None` for the direct one.
-pub fn choose(ctx: &Lowering, pass: Pass, shape: Shape) -> Option<Winograd> {
-    let target = ctx.target;
-    let lanes = target.lanes.filter(|_| !target.exact)? as usize;
-    if let Some(m) = target.tile {
-        return Some(Winograd { m, pass, shape }).filter(|winograd| winograd.fits(target));
-    }
+/// Those that can compute a pass, with what they cost and their names.
+pub fn candidates(
+    target: &Target,
+    pass: Pass,
+    shape: Shape,
+) -> impl Iterator<Item = (f64, &'static str, Winograd)> + use<'_> {
+    let lanes = target.lanes.unwrap_or(8) as usize;
     // A window of padding on padding, or images that would be mostly padding, are no case for tiles.
-    if shape.output.iter().chain(&shape.input).any(|&extent| extent < 2) {
-        return None;
-    }
-    let mut candidates = vec![(direct_cost(pass, &shape), "direct", None)];
-    for (m, name) in [(4, "winograd 4x4"), (2, "winograd 2x2")] {
-        let winograd = Winograd { m, pass, shape };
-        if winograd.fits(target) {
-            candidates.push((winograd.cost(lanes), name, Some(winograd)));
-        }
-    }
-    candidates.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let names = candidates.iter().map(|(_, name, _)| name.to_string()).collect();
-    candidates[ctx.choose(shape.question(pass), names)].2
-}
-
-fn direct_cost(pass: Pass, shape: &Shape) -> f64 {
-    // The kernels take rows of four positions.
-    let wasted = shape.output[1].next_multiple_of(4) as f64 / shape.output[1] as f64;
-    let rate = DIRECT[usize::from(pass == Pass::BackwardWeight)];
-    2.0 * DISPATCH + shape.flops(shape.n) as f64 * wasted / rate
+    let large = shape.output.iter().chain(&shape.input).all(|&extent| extent >= 2);
+    [(4, "winograd 4x4"), (2, "winograd 2x2")]
+        .into_iter()
+        .map(move |(m, name)| (name, Winograd { m, pass, shape }))
+        .filter(move |(_, winograd)| large && winograd.fits(target))
+        .map(move |(name, winograd)| (winograd.cost(lanes), name, winograd))
 }
 
 impl Winograd {
@@ -112,7 +80,7 @@ impl Winograd {
         blocks.div_ceil(blocks.div_ceil(most))
     }
 
-    fn fits(&self, target: &Target) -> bool {
+    pub fn fits(&self, target: &Target) -> bool {
         let Shape { inputs, outputs, .. } = self.shape;
         let largest = self.block_bytes(inputs.max(outputs).next_multiple_of(32));
         let filters = match self.pass {

@@ -1,10 +1,11 @@
 //! The launches of Winograd's convolutions.
 
-use super::choose::{BLOCK, Pass, Winograd};
+use super::choose::{BLOCK, Winograd};
 use super::passes::Tiles;
 use crate::Result;
 use crate::graph::Node;
 use crate::kernels::activation::{runtime_epilogue, with_runtime_epilogue};
+use crate::kernels::conv::choose::Pass;
 use crate::kernels::conv::i;
 use crate::kernels::matmul::HALVES;
 use crate::kernels::{Dim, Kernel};

@@ -13,10 +13,9 @@ mod choose;
 mod launches;
 mod passes;
 
-pub use choose::{Pass, Winograd, choose};
+pub use choose::{Winograd, candidates};
 
-use crate::graph::{Conv2d, Conv2dBackwardData, Conv2dBackwardWeight};
-use crate::plan::Lowering;
+use super::choose::{Pass, Problem};
 
 /// A 3x3 convolution with stride 1, as far as its extents go.
 #[derive(Clone, Copy, Debug)]
@@ -33,15 +32,23 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// What is asked where several algorithms can compute it.
-    fn question(&self, pass: Pass) -> String {
-        let pass = match pass {
-            Pass::Forward => "forward",
-            Pass::BackwardData => "backward data",
-            Pass::BackwardWeight => "backward weight",
+    /// What Winograd's algorithms compute for a pass, if its filters are theirs. The gradient by the input is a convolution of
+    /// the other gradient with the flipped filters.
+    pub fn of(problem: &Problem) -> Option<Self> {
+        let Problem { pass, conv, x, w, y } = problem;
+        let theirs = conv.stride == [1; 2] && conv.dilation == [1; 2] && conv.groups == 1 && w[2..] == [3, 3];
+        let (from, to, padding) = match pass {
+            Pass::BackwardData => (y, x, conv.padding.map(|padding| 2 - padding as i64)),
+            _ => (x, y, conv.padding.map(|padding| padding as i64)),
         };
-        let Self { n, inputs, input: [h, w], outputs, output: [oh, ow], .. } = self;
-        format!("conv 3x3 {pass} {n}x{inputs}x{h}x{w} {outputs}x{oh}x{ow}")
+        theirs.then(|| Self {
+            n: x[0],
+            inputs: from[1],
+            input: [from[2], from[3]],
+            outputs: to[1],
+            output: [to[2], to[3]],
+            padding,
+        })
     }
 
     /// Two operations for each product that the definition sums, for so many samples.
@@ -51,47 +58,4 @@ impl Shape {
             .iter()
             .product::<u64>()
     }
-}
-
-fn fits(conv: &Conv2d, w: &[usize]) -> bool {
-    conv.stride == [1; 2] && conv.dilation == [1; 2] && conv.groups == 1 && w[2..] == [3, 3]
-}
-
-/// The algorithm for a forward pass from `x` with `w` to `y`, if one of Winograd's is to be used.
-pub fn forward(ctx: &Lowering, conv: &Conv2d, x: &[usize], w: &[usize], y: &[usize]) -> Option<Winograd> {
-    let shape = Shape {
-        n: x[0],
-        inputs: x[1],
-        input: [x[2], x[3]],
-        outputs: y[1],
-        output: [y[2], y[3]],
-        padding: conv.padding.map(|padding| padding as i64),
-    };
-    fits(conv, w).then(|| choose(ctx, Pass::Forward, shape)).flatten()
-}
-
-/// Likewise for the gradient by the input, which is a convolution of the gradient with the flipped filters.
-pub fn backward_data(ctx: &Lowering, back: &Conv2dBackwardData, dy: &[usize], w: &[usize]) -> Option<Winograd> {
-    let shape = Shape {
-        n: dy[0],
-        inputs: dy[1],
-        input: [dy[2], dy[3]],
-        outputs: w[1],
-        output: [back.input[2], back.input[3]],
-        padding: back.conv.padding.map(|padding| 2 - padding as i64),
-    };
-    fits(&back.conv, w).then(|| choose(ctx, Pass::BackwardData, shape)).flatten()
-}
-
-/// Likewise for the gradient by the weights.
-pub fn backward_weight(ctx: &Lowering, back: &Conv2dBackwardWeight, x: &[usize], dy: &[usize]) -> Option<Winograd> {
-    let shape = Shape {
-        n: x[0],
-        inputs: x[1],
-        input: [x[2], x[3]],
-        outputs: dy[1],
-        output: [dy[2], dy[3]],
-        padding: back.conv.padding.map(|padding| padding as i64),
-    };
-    fits(&back.conv, &back.weight).then(|| choose(ctx, Pass::BackwardWeight, shape)).flatten()
 }
