@@ -3,7 +3,8 @@
 //   dx = scale[c] * (dy - share * (dbias[c] + (x - mean[c]) * inverse[c] * dweight[c]))
 //
 //   dy, x, dx [N, C, HW] in vectors T of 4 or 1 elements,  coefficients [C, 4] of batch_norm_merge: mean, inverse, scale, -
-//   dy from DY_FIRST on with gaps of DY_GAP between samples;  dweight, dbias [C];  dx overwritten;  share is 1 / (N * HW), or 0 where mean and variance did not depend on x
+//   dy from DY_FIRST on with gaps of DY_GAP between samples;  dweight, dbias [C];  dx overwritten
+//   share is 1 / (N * HW), or 0 where mean and variance did not depend on x
 
 const HALVES: u32 = 1u;
 alias T = f32;

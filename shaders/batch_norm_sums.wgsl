@@ -32,31 +32,38 @@ fn total(v: T) -> f32 { return v; }
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let index = id.x + id.y * groups.x * 64u;
+  // Behind a branch, CPU drivers read a uniform once for each lane.
+  let c = dims.c;
+  let plane = dims.plane;
+  let pieces = dims.pieces;
+  let length = dims.length;
+  let dy_gap = dims.dy_gap;
+  let dy_first = dims.dy_first;
   if index >= dims.count {
     return;
   }
-  let piece = index % dims.pieces;
-  let channel = index / dims.pieces;
+  let piece = index % pieces;
+  let channel = index / pieces;
   // Positions are counted on, because drivers divide lane by lane.
-  let samples_on = dims.pieces / dims.plane;
-  let vectors_on = dims.pieces % dims.plane;
-  let first_sample = piece / dims.plane;
-  let first_vector = piece % dims.plane;
+  let samples_on = pieces / plane;
+  let vectors_on = pieces % plane;
+  let first_sample = piece / plane;
+  let first_vector = piece % plane;
   let k = coefficients[channel];
   var products = T(0.0);
   var sum = T(0.0);
   var sample = first_sample;
   var vector = first_vector;
-  for (var i = piece; i < dims.length; i += dims.pieces) {
-    let at = (sample * dims.c + channel) * dims.plane + vector;
-    let grad = dy[at + sample * dims.dy_gap + dims.dy_first];
+  for (var i = piece; i < length; i += pieces) {
+    let at = (sample * c + channel) * plane + vector;
+    let grad = dy[at + sample * dy_gap + dy_first];
     products += grad * (x[at] - T(k.x));
     sum += grad;
-    let wrap = vector + vectors_on >= dims.plane;
-    vector = vector + vectors_on - select(0u, dims.plane, wrap);
+    let wrap = vector + vectors_on >= plane;
+    vector = vector + vectors_on - select(0u, plane, wrap);
     sample = sample + samples_on + select(0u, 1u, wrap);
   }
-  let at = (dims.first + piece) * dims.c + channel;
+  let at = (dims.first + piece) * c + channel;
   dweight[at] = total(products) * k.y;
   dbias[at] = total(sum);
 }

@@ -1,10 +1,13 @@
 //! Plans without a driver: placement, limits, and shaders in every configuration in use.
 
+#[path = "common/blank.rs"]
+mod blank;
+
 use std::collections::{BTreeSet, HashMap};
 use wgrad::gpu::Runner;
-use wgrad::graph::{Clip, DType, differentiate_from};
+use wgrad::graph::{Clip, Conv2d, DType, Graph, differentiate_from};
 use wgrad::kernels::{SOURCES, assemble};
-use wgrad::plan::{Class, Groups, Operand, Plan, Program, Region, Role, Target};
+use wgrad::plan::{Algorithm, Class, Groups, Operand, Plan, Program, Region, Role, Target};
 use wgrad::prelude::*;
 use wgrad::reference::cases::cases;
 use wgrad::train::{ClassWeights, training_program};
@@ -117,6 +120,32 @@ fn memory_is_near_its_lower_bound() {
     }
 }
 
+/// Columns are rounded up to whole panels: few channels of large images must not grow beyond what can be bound.
+#[test]
+fn columns_of_large_images_stay_within_a_binding() {
+    let target = Target { lanes: Some(8), algorithm: Some(Algorithm::Columns), ..Target::portable(Class::Cpu) };
+    for (x, w) in [
+        ([1, 1, 1024, 1024], [1, 1, 2, 4]),
+        ([3, 8, 900, 900], [1, 8, 1, 1]),
+        ([1, 1, 700, 700], [40, 1, 4, 2]),
+        ([700, 2, 16, 16], [2, 2, 2, 2]),
+    ] {
+        let mut graph = Graph::new();
+        let x = graph.input("x", &x, DType::F32).unwrap();
+        let w = graph.input("w", &w, DType::F32).unwrap();
+        let y = graph.conv2d(x, w, None, Conv2d::default()).unwrap();
+        let shape = graph.shape(y).to_vec();
+        let seed = graph.input("dy", &shape, DType::F32).unwrap();
+        let derived = differentiate_from(&graph, &[(y, seed)], &[x, w]).unwrap();
+        let outputs: Vec<_> = derived.grads.iter().flatten().copied().chain([y]).collect();
+        let plan = Plan::new(&Program::new("columns", derived.graph, &outputs), &target).unwrap();
+        let kernels: BTreeSet<_> = plan.dispatches.iter().map(|dispatch| dispatch.launch.kernel.name).collect();
+        assert!(kernels.contains("matmul_panels"), "{kernels:?}");
+        let largest = plan.dispatches.iter().flat_map(|dispatch| &dispatch.bindings).map(|region| region.size).max();
+        assert!(largest.unwrap() <= target.max_binding, "{largest:?}");
+    }
+}
+
 /// Every network at its own size, alone and in a batch, kept and computed again.
 #[test]
 fn memory_of_large_networks_is_near_its_lower_bound() {
@@ -124,15 +153,7 @@ fn memory_of_large_networks_is_near_its_lower_bound() {
     let target = Target { lanes: Some(8), max_buffer: 1 << 40, ..Target::portable(Class::Cpu) };
     for (name, build, classes) in models::MODELS {
         let model = build(*classes);
-        let shape = model.default_input();
-        let mut dataset = data::digits();
-        let images = |count: usize| data::Images {
-            shape,
-            pixels: vec![0; count * shape.iter().product::<usize>()],
-            labels: vec![0; count],
-        };
-        (dataset.train, dataset.test) = (images(8), images(1));
-        (dataset.mean, dataset.std) = (vec![0.0; shape[0]], vec![1.0; shape[0]]);
+        let dataset = blank::dataset(model.default_input(), 8, 1);
         for (batch_size, recompute) in [(1, false), (8, false), (8, true)] {
             let program = |batch_size| {
                 let settings = Settings { batch_size, recompute, ..Settings::default() };

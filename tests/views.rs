@@ -1,6 +1,8 @@
 //! Concatenations whose operands are computed in their places, and slices that are read where they lie: fewer copies, less
 //! memory, the same bits.
 
+#[path = "common/blank.rs"]
+mod blank;
 #[path = "common/steps.rs"]
 mod steps;
 
@@ -158,15 +160,7 @@ fn gradients_of_activations_are_applied_before_slices() {
 
 /// The plan of a training step of `model` on two images of its own size.
 fn large(model: &Model, views: bool) -> Plan {
-    let shape = model.default_input();
-    let mut dataset = data::digits();
-    let images = |count: usize| data::Images {
-        shape,
-        pixels: vec![0; count * shape.iter().product::<usize>()],
-        labels: vec![0; count],
-    };
-    (dataset.train, dataset.test) = (images(2), images(1));
-    (dataset.mean, dataset.std) = (vec![0.0; shape[0]], vec![1.0; shape[0]]);
+    let dataset = blank::dataset(model.default_input(), 2, 1);
     let settings = Settings { batch_size: 2, ..Settings::default() };
     let target = Target { lanes: Some(8), views, ..Target::portable(Class::Cpu) };
     Plan::new(&training_program(model, &dataset, &settings).unwrap(), &target).unwrap()

@@ -49,7 +49,7 @@ pub const DISPATCH: f64 = 60_000.0;
 pub fn choose(ctx: &Lowering, problem: Option<Problem>) -> Algorithm {
     let target = ctx.target;
     let Some((problem, lanes)) = problem.zip(target.lanes) else { return Algorithm::Direct };
-    let columns = Columns::new(&problem).filter(|columns| columns.fits(target));
+    let columns = Columns::new(&problem, lanes as usize).filter(|columns| columns.fits(target));
     let shape = winograd::Shape::of(&problem);
     match target.algorithm {
         None => {}
@@ -60,7 +60,7 @@ pub fn choose(ctx: &Lowering, problem: Option<Problem>) -> Algorithm {
         }
     }
     let mut candidates = vec![(problem.direct_cost(), "direct", Algorithm::Direct)];
-    candidates.extend(columns.map(|columns| (columns.cost(lanes as usize), "columns", Algorithm::Columns(columns))));
+    candidates.extend(columns.map(|columns| (columns.cost(), "columns", Algorithm::Columns(columns))));
     if let Some(shape) = shape.filter(|_| !target.exact) {
         candidates.extend(
             winograd::candidates(target, problem.pass, shape)
@@ -107,22 +107,22 @@ impl Problem {
         let ([_, _, h, w], [_, _, oh, ow]) = (self.x, self.y);
         let strided = self.conv.stride != [1; 2];
         let single = self.w[2] * self.w[3] == 1;
-        // Operations a nanosecond, and the positions that are computed for those that are wanted: two rows of four.
-        let (rate, rows, columns) = match (self.pass, strided, single) {
-            (Pass::BackwardWeight, false, false) => (22.0, 1, 4),
-            (Pass::BackwardWeight, true, false) => (11.0, 1, 4),
-            (Pass::BackwardWeight, _, true) => (8.0, 1, 4),
-            (_, false, false) => (25.0, 2, 4),
-            (Pass::Forward, true, false) => (12.0, 2, 4),
-            (Pass::BackwardData, true, false) => (10.0, 2, 4),
-            (_, _, true) => (5.0, 2, 4),
+        // Operations a nanosecond, and rows that are computed together: of each, four positions.
+        let (rate, rows) = match (self.pass, strided, single) {
+            (Pass::BackwardWeight, false, false) => (22.0, 1),
+            (Pass::BackwardWeight, true, false) => (11.0, 1),
+            (Pass::BackwardWeight, _, true) => (8.0, 1),
+            (_, false, false) => (25.0, 2),
+            (Pass::Forward, true, false) => (12.0, 2),
+            (Pass::BackwardData, true, false) => (10.0, 2),
+            (_, _, true) => (5.0, 2),
         };
         let [height, width] = match self.pass {
             Pass::BackwardData => [h.div_ceil(self.conv.stride[0]), w.div_ceil(self.conv.stride[1])],
             _ => [oh, ow],
         };
         let wasted = height.next_multiple_of(rows.min(height)) as f64 / height as f64
-            * (width.next_multiple_of(columns) as f64 / width as f64);
+            * (width.next_multiple_of(4) as f64 / width as f64);
         2.0 * DISPATCH + self.flops() as f64 * wasted / rate
     }
 }

@@ -101,7 +101,7 @@ pub fn writes_once(ctx: &Lowering, node: &Node, back: &Conv2dBackwardData, sampl
     let mut dy = ctx.shape(node.inputs[0]);
     match choose(ctx, backward_problem(ctx, node, back)) {
         Algorithm::Winograd(winograd) => return winograd.writes_once(ctx),
-        Algorithm::Columns(columns) if columns.suits(samples) => return columns.writes_once(ctx, samples),
+        Algorithm::Columns(columns) if columns.suits(samples) => return columns.writes_once(samples),
         _ => {}
     }
     dy[0] = samples;

@@ -10,7 +10,7 @@ mod panels;
 mod registers;
 mod tiles;
 
-pub use panels::{HALVES, Panels, Planes, Right, Rows, tile_rows};
+pub use panels::{HALVES, Panels, Planes, Right, Unpacked, tile_rows};
 
 use super::pad::{put_columns, take_columns};
 use super::reduce::add_splits;
@@ -23,7 +23,7 @@ use crate::plan::{Lowering, Operand};
 const UNSPLIT: u64 = 32 << 20;
 
 /// The longest K of one range: a quarter as many iterations, and some drivers end loops after 65,535 of them.
-const LONGEST: usize = 131_072;
+pub const LONGEST: usize = 131_072;
 
 /// A product with what is bound to it.
 #[derive(Clone)]

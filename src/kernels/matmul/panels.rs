@@ -43,11 +43,11 @@ pub(super) fn launch(ctx: &mut Lowering, product: Product, lanes: u32) -> Result
     let vectors = n % 4 == 0 && n >= 8;
     let by_row = product.flags.transpose_b;
 
-    let rows = Rows { count: m, k, by_row: !product.flags.transpose_a, planes: None };
+    let rows = Unpacked { count: m, k, by_row: !product.flags.transpose_a, planes: None };
     let a = rows.pack(ctx, product.a, rm, false)?;
     let (b, right) = match packs_right(&product) {
         true => {
-            let columns = Rows { count: n, k, by_row, planes: None };
+            let columns = Unpacked { count: n, k, by_row, planes: None };
             (columns.pack(ctx, product.b, tn, vectors)?, Right::Panels { pitch: k.next_multiple_of(4), columns: None })
         }
         false if by_row => (product.b, Right::ByRow),
@@ -103,7 +103,7 @@ impl Planes {
 }
 
 /// Rows of a matrix that are to lie in panels.
-pub struct Rows {
+pub struct Unpacked {
     pub count: usize,
     /// Numbers of each.
     pub k: usize,
@@ -113,7 +113,7 @@ pub struct Rows {
     pub planes: Option<Planes>,
 }
 
-impl Rows {
+impl Unpacked {
     /// The rows of `x` in panels of `width`; with `by_eights`, those behind the last are the last eight once more.
     pub fn pack(&self, ctx: &mut Lowering, x: Operand, width: usize, by_eights: bool) -> Result<Operand> {
         let Self { count, k, by_row, planes } = *self;

@@ -17,7 +17,7 @@ mod windows;
 use super::choose::{DISPATCH, MULTIPLY, Pass, Problem, READ, READ_ONE, WRITE};
 use crate::Result;
 use crate::graph::{Epilogue, Node};
-use crate::kernels::matmul::{Panels, Planes, Right, Rows, tile_rows};
+use crate::kernels::matmul::{LONGEST, Panels, Planes, Right, Unpacked, tile_rows};
 use crate::kernels::reduce::add_splits;
 use crate::plan::{Lowering, Operand, Target};
 use std::ops::Range;
@@ -30,15 +30,20 @@ const SAMPLE_BYTES: usize = 32 << 20;
 /// The most taps of a filter whose columns are turned: they are unrolled.
 const TURNED_TAPS: usize = 9;
 
-/// The longest K of one range: a quarter as many iterations, and some drivers end loops after 65,535 of them.
-const LONGEST: usize = 131_072;
+/// Nanoseconds in which the lanes of one thread add one tap each to the image, by whole vectors and one by one. Measured.
+const SUM_ROWS: f64 = READ / 3.0;
+const SUM: f64 = 8.0 * READ_ONE;
 
 /// A pass of a convolution that products can compute.
-pub struct Columns(Problem);
+pub struct Columns {
+    problem: Problem,
+    /// Of a subgroup.
+    lanes: usize,
+}
 
 impl Columns {
     /// `problem` by products, if its attributes allow it.
-    pub fn new(problem: &Problem) -> Option<Self> {
+    pub fn new(problem: &Problem, lanes: usize) -> Option<Self> {
         let Problem { pass, conv, w, .. } = problem;
         // Gradients by the input are summed tap by tap at steps of the stride or of the dilation.
         let steps = (0..2).all(|axis| conv.stride[axis] == 1 || conv.dilation[axis] == 1);
@@ -47,57 +52,63 @@ impl Columns {
             Pass::BackwardData => steps,
             Pass::BackwardWeight => w[2] * w[3] <= TURNED_TAPS && (w[1] * w[2] * w[3]).is_multiple_of(8),
         };
-        (conv.groups == 1 && suits).then(|| Self(problem.clone()))
+        (conv.groups == 1 && suits).then(|| Self { problem: problem.clone(), lanes })
     }
 
     /// Whether columns of a sample, and all else that is bound, are within limits.
     pub fn fits(&self, target: &Target) -> bool {
-        let [k, c, r, s] = self.0.w;
+        let [k, c, r, s] = self.problem.w;
         let panels = 4 * k.next_multiple_of(32) * (c * r * s).next_multiple_of(64);
         let lines = self.pixels().max(k).max(c * r * s) / 16;
         self.sample_bytes() <= SAMPLE_BYTES
             && (panels.max(2 * SAMPLE_BYTES) as u64) < target.max_binding
             && lines < target.max_workgroups as usize
             && (c * r * s).max(k) <= LONGEST
-            && self.0.x[0].max(c) < target.max_workgroups as usize
-            && self.suits(self.0.x[0])
+            && self.problem.x[0].max(c) < target.max_workgroups as usize
+            && self.suits(self.problem.x[0])
     }
 
     /// Whether `n` samples have enough pixels in each range: panels end with eight of them.
     pub fn suits(&self, n: usize) -> bool {
-        self.0.pass == Pass::BackwardWeight || self.ranges(n).iter().all(|range| range.len() * self.pixels() >= 8)
+        self.problem.pass == Pass::BackwardWeight || self.ranges(n).iter().all(|range| range.len() * self.pixels() >= 8)
     }
 
     /// Whether each element of the gradient by the input is written once, after its mask was read, for so many samples.
-    pub fn writes_once(&self, ctx: &Lowering, n: usize) -> bool {
-        let lanes = ctx.target.lanes.unwrap_or(8) as usize;
-        let rows = tile_rows(self.0.w[1], lanes);
-        let whole = |range: Range<usize>| (range.len() * self.pixels()).is_multiple_of(8 * lanes);
-        !self.is_pointwise() || (self.0.w[1].is_multiple_of(rows) && self.ranges(n).into_iter().all(whole))
+    pub fn writes_once(&self, n: usize) -> bool {
+        let rows = tile_rows(self.problem.w[1], self.lanes);
+        let whole = |range: Range<usize>| (range.len() * self.pixels()).is_multiple_of(8 * self.lanes);
+        !self.is_pointwise() || (self.problem.w[1].is_multiple_of(rows) && self.ranges(n).into_iter().all(whole))
     }
 
     /// Whether columns are the image itself.
     fn is_pointwise(&self) -> bool {
-        let Problem { conv, w, .. } = &self.0;
+        let Problem { conv, w, .. } = &self.problem;
         w[2..] == [1, 1] && conv.stride == [1; 2] && conv.padding == [0; 2]
     }
 
     /// Pixels of a plane of results.
     fn pixels(&self) -> usize {
-        self.0.y[2] * self.0.y[3]
+        self.problem.y[2] * self.problem.y[3]
     }
 
     /// Numbers of a column.
     fn column(&self) -> usize {
-        self.0.w[1..].iter().product()
+        self.problem.w[1..].iter().product()
     }
 
+    /// The most bytes that one of the matrices takes for each sample, filled up as its panels are.
     fn sample_bytes(&self) -> usize {
-        let rows = match self.0.pass {
-            Pass::BackwardData if self.is_pointwise() => self.0.w[0],
-            _ => self.column().max(self.0.w[0]),
+        let [k, c, r, s] = self.problem.w;
+        let rows = match self.problem.pass {
+            Pass::Forward => self.column().next_multiple_of(4),
+            Pass::BackwardData if self.is_pointwise() => k.next_multiple_of(4),
+            Pass::BackwardData => self.column().max(k.next_multiple_of(4)),
+            Pass::BackwardWeight => {
+                let columns = c.next_multiple_of(4) * r * s;
+                columns.next_multiple_of(8 * self.lanes).max(k.next_multiple_of(tile_rows(k, self.lanes)))
+            }
         };
-        4 * rows.next_multiple_of(4) * self.pixels()
+        4 * rows * self.pixels()
     }
 
     /// Ranges of `n` samples, as equal as can be.
@@ -109,7 +120,7 @@ impl Columns {
 
     /// The images of which columns are taken forward and by the weights.
     fn windows(&self) -> Windows {
-        let Problem { conv, x, w, y, .. } = &self.0;
+        let Problem { conv, x, w, y, .. } = &self.problem;
         Windows {
             channels: x[1],
             input: [x[2], x[3]],
@@ -118,6 +129,7 @@ impl Columns {
             stride: conv.stride,
             dilation: conv.dilation,
             padding: conv.padding,
+            lanes: self.lanes,
         }
         .joined()
     }
@@ -129,19 +141,18 @@ impl Columns {
 
     /// Operations for so many samples.
     fn flops(&self, n: usize) -> u64 {
-        self.0.flops() / self.0.x[0] as u64 * n as u64
+        self.problem.flops() / self.problem.x[0] as u64 * n as u64
     }
 
     /// The forward pass.
     pub fn forward(&self, ctx: &mut Lowering, node: &Node, bias: Option<Operand>, note: &str) -> Result<()> {
         let n = ctx.shape(node.inputs[0])[0];
-        let (m, k) = (self.0.w[0], self.column());
-        let lanes = ctx.target.lanes.unwrap_or(8) as usize;
-        let weights = Rows { count: m, k, by_row: true, planes: None };
-        let a = weights.pack(ctx, Operand::Value(node.inputs[1]), tile_rows(m, lanes), false)?;
+        let (m, k) = (self.problem.w[0], self.column());
+        let weights = Unpacked { count: m, k, by_row: true, planes: None };
+        let a = weights.pack(ctx, Operand::Value(node.inputs[1]), tile_rows(m, self.lanes), false)?;
         let ranges = self.ranges(n);
         let windows = self.windows();
-        let b = ctx.temporary(windows.bytes(ranges[0].len() * self.pixels(), lanes));
+        let b = ctx.temporary(windows.bytes(ranges[0].len() * self.pixels()));
         for range in ranges {
             windows.panels(ctx, Operand::Value(node.inputs[0]), b, &range)?;
             let bias = bias.unwrap_or(Operand::Null);
@@ -153,14 +164,13 @@ impl Columns {
     /// The gradient by the input.
     pub fn backward_data(&self, ctx: &mut Lowering, node: &Node, note: &str) -> Result<()> {
         let n = ctx.shape(node.inputs[0])[0];
-        let (m, k) = (self.column(), self.0.w[0]);
-        let lanes = ctx.target.lanes.unwrap_or(8) as usize;
-        let weights = Rows { count: m, k, by_row: false, planes: None };
-        let a = weights.pack(ctx, Operand::Value(node.inputs[1]), tile_rows(m, lanes), false)?;
+        let (m, k) = (self.column(), self.problem.w[0]);
+        let weights = Unpacked { count: m, k, by_row: false, planes: None };
+        let a = weights.pack(ctx, Operand::Value(node.inputs[1]), tile_rows(m, self.lanes), false)?;
         let ranges = self.ranges(n);
-        let windows = Windows::of_pixels(k, [self.0.y[2], self.0.y[3]]);
+        let windows = Windows::of_pixels(k, [self.problem.y[2], self.problem.y[3]], self.lanes);
         let pixels = ranges[0].len() * self.pixels();
-        let b = ctx.temporary(windows.bytes(pixels, lanes));
+        let b = ctx.temporary(windows.bytes(pixels));
         let columns = match self.is_pointwise() {
             true => Operand::Null,
             false => ctx.temporary(4 * (m * pixels) as u64),
@@ -184,9 +194,8 @@ impl Columns {
     /// The gradients by the weights and, where `bias` is a place for it, by the bias.
     pub fn backward_weight(&self, ctx: &mut Lowering, node: &Node, bias: Option<Operand>, note: &str) -> Result<()> {
         let values = [node.inputs[0], node.inputs[1]];
-        let (m, n) = (self.0.w[0], self.column());
-        let lanes = ctx.target.lanes.unwrap_or(8) as usize;
-        let rows = tile_rows(m, lanes);
+        let (m, n) = (self.problem.w[0], self.column());
+        let rows = tile_rows(m, self.lanes);
         let blocks = ctx.row_ranges(&values, ctx.target.block())?;
         // Ranges of samples within those that can be bound, and into how many ranges the sum over their pixels is cut:
         // enough to keep the adapter busy.
@@ -194,7 +203,7 @@ impl Columns {
             .iter()
             .flat_map(|block| self.ranges(block.len()).into_iter().map(move |range| (block.clone(), range)))
             .collect();
-        let tiles = m.div_ceil(rows) * n.div_ceil(8 * lanes) * parts.len();
+        let tiles = m.div_ceil(rows) * n.div_ceil(8 * self.lanes) * parts.len();
         let busy = ctx.target.busy() as usize / 64;
         let per_split = |range: &Range<usize>| {
             let k = range.len() * self.pixels();
@@ -205,7 +214,7 @@ impl Columns {
         let splits = parts.iter().map(|(_, range)| splits_of(range)).sum();
         let windows = self.windows();
         let most = parts.iter().map(|(_, range)| range.len()).max().unwrap_or(0) * self.pixels();
-        let b = ctx.temporary(windows.turned_bytes(most, lanes));
+        let b = ctx.temporary(windows.turned_bytes(most));
         let results =
             [(Operand::Value(node.outputs[0]), m * n), (bias.unwrap_or(Operand::Null), bias.map_or(0, |_| m))];
         add_splits(ctx, splits, results, |ctx, [dw, db]| {
@@ -214,7 +223,7 @@ impl Columns {
                 let pixels = range.len() * self.pixels();
                 ctx.within(block.clone(), &values, |ctx| {
                     let planes = Some(self.planes(m, range));
-                    let gradients = Rows { count: m, k: pixels, by_row: true, planes };
+                    let gradients = Unpacked { count: m, k: pixels, by_row: true, planes };
                     let a = gradients.pack(ctx, Operand::Value(values[1]), rows, false)?;
                     let pitch = windows.turned(ctx, Operand::Value(values[0]), b, range)?;
                     let right = Right::Panels { pitch, columns: Some(n) };
@@ -258,8 +267,9 @@ impl Columns {
     }
 
     /// Nanoseconds of one processor, roughly.
-    pub fn cost(&self, lanes: usize) -> f64 {
-        let Problem { pass, conv, x, w, .. } = &self.0;
+    pub fn cost(&self) -> f64 {
+        let lanes = self.lanes;
+        let Problem { pass, conv, x, w, .. } = &self.problem;
         let pixels = x[0] * self.pixels();
         let (k, column) = (w[0], self.column());
         let tiles = pixels.div_ceil(8 * lanes) as f64;
@@ -274,9 +284,9 @@ impl Columns {
         let packing = packed as f64 * (READ + WRITE) / (4 * lanes) as f64;
         let windows = if *pass == Pass::BackwardData {
             let elements = (x.iter().product::<usize>() * w[2] * w[3]) as f64;
-            let each = if self.rows_unit().is_some() { READ / 3.0 } else { 8.0 * READ_ONE };
+            let each = if self.rows_unit().is_some() { SUM_ROWS } else { SUM };
             let sums = elements / (conv.stride[0] * conv.stride[1] * lanes) as f64 * each;
-            let pixels = Windows::of_pixels(k, [self.0.y[2], self.0.y[3]]);
+            let pixels = Windows::of_pixels(k, [self.problem.y[2], self.problem.y[3]], self.lanes);
             tiles * pixels.cost(8) + if self.is_pointwise() { 0.0 } else { sums }
         } else {
             tiles * self.windows().cost(8)

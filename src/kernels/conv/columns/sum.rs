@@ -13,7 +13,7 @@ use std::ops::Range;
 impl Columns {
     /// The gradient by the input of a range of samples from that of its columns.
     pub(super) fn sum(&self, ctx: &mut Lowering, node: &Node, columns: Operand, range: &Range<usize>) -> Result<()> {
-        let Problem { conv, x: [_, c, h, w], w: [.., r, s], y: [.., oh, ow], .. } = &self.0;
+        let Problem { conv, x: [_, c, h, w], w: [.., r, s], y: [.., oh, ow], .. } = &self.problem;
         let [c, h, w, r, s, oh, ow] = [*c, *h, *w, *r, *s, *oh, *ow];
         let in_place = ctx.is_shared(node.outputs[0]);
         // Invocations of a workgroup: the elements of a plane at one remainder of the stride, as far as they go.
@@ -44,7 +44,7 @@ impl Columns {
 
     /// Pixels that `conv_columns_rows` takes at a time, if it can bring columns back to the image.
     pub(super) fn rows_unit(&self) -> Option<usize> {
-        let Problem { conv, x, w, y, .. } = &self.0;
+        let Problem { conv, x, w, y, .. } = &self.problem;
         let (stride, padding, dilation) = (conv.stride[1] as i64, conv.padding[1] as i64, conv.dilation[1] as i64);
         let near = |unit: i64| {
             let shift = |tap: i64| ((tap * dilation - padding).rem_euclid(stride) + padding - tap * dilation) / stride;

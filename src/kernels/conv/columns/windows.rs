@@ -16,13 +16,16 @@ pub struct Windows {
     pub stride: [usize; 2],
     pub dilation: [usize; 2],
     pub padding: [usize; 2],
+    /// Of a subgroup.
+    pub lanes: usize,
 }
 
 impl Windows {
     /// Columns that are the pixels of images themselves.
-    pub fn of_pixels(channels: usize, extents: [usize; 2]) -> Self {
+    pub fn of_pixels(channels: usize, extents: [usize; 2], lanes: usize) -> Self {
         let (input, output) = (extents, extents);
-        Self { channels, input, output, taps: [1; 2], stride: [1; 2], dilation: [1; 2], padding: [0; 2] }.joined()
+        Self { channels, input, output, taps: [1; 2], stride: [1; 2], dilation: [1; 2], padding: [0; 2], lanes }
+            .joined()
     }
 
     /// As a single row, where no window has a second pixel.
@@ -38,13 +41,13 @@ impl Windows {
         self.channels * self.taps[0] * self.taps[1]
     }
 
-    pub fn bytes(&self, pixels: usize, lanes: usize) -> u64 {
-        (4 * self.rows().next_multiple_of(4) * pixels.next_multiple_of(8 * lanes)) as u64
+    pub fn bytes(&self, pixels: usize) -> u64 {
+        (4 * self.rows().next_multiple_of(4) * pixels.next_multiple_of(8 * self.lanes)) as u64
     }
 
-    pub fn turned_bytes(&self, pixels: usize, lanes: usize) -> u64 {
+    pub fn turned_bytes(&self, pixels: usize) -> u64 {
         let rows = self.channels.next_multiple_of(4) * self.taps[0] * self.taps[1];
-        (4 * rows.next_multiple_of(8 * lanes) * pixels.next_multiple_of(4 * lanes)) as u64
+        (4 * rows.next_multiple_of(8 * self.lanes) * pixels.next_multiple_of(4 * self.lanes)) as u64
     }
 
     /// Pixels of a row that are taken together, of so many; and how many of x are read at once.
@@ -76,8 +79,7 @@ impl Windows {
 
     /// Likewise for a sum over pixels; returns the pixels of a panel.
     pub fn turned(&self, ctx: &mut Lowering, x: Operand, y: Operand, range: &Range<usize>) -> Result<usize> {
-        let lanes = ctx.target.lanes.unwrap_or(8) as usize;
-        let pitch = (range.len() * self.output[0] * self.output[1]).next_multiple_of(4 * lanes);
+        let pitch = (range.len() * self.output[0] * self.output[1]).next_multiple_of(4 * self.lanes);
         self.launch(ctx, [x, y], range, true, pitch)?;
         Ok(pitch)
     }
@@ -92,7 +94,6 @@ impl Windows {
     ) -> Result<()> {
         /// Channels of a workgroup: enough to be worth the working out of places.
         const CHANNELS: usize = 16;
-        let lanes = ctx.target.lanes.unwrap_or(8) as usize;
         let (pixels, channels) = if turned { (4, 4) } else { (8, 1) };
         let [unit, read] = self.unit(pixels);
         let [offset, vectors] = self.run([unit, read]);
@@ -103,7 +104,7 @@ impl Windows {
         let count = range.len() * plane;
         let kernel = Kernel::new("conv_columns").define("TURNED", turned).define("IN", read).define("OFFSET", offset);
         let kernel = [
-            ("LANES", lanes),
+            ("LANES", self.lanes),
             ("UNIT", unit),
             ("RUNS", runs),
             ("PIXELS", pixels),
@@ -132,7 +133,7 @@ impl Windows {
         dims.extend([range.start * plane, count, self.rows().next_multiple_of(4), pitch]);
         let dims: Vec<Dim> = dims.into_iter().map(i).collect();
         let launch = ctx.launch_groups(kernel, &dims, &operands, 1)?;
-        launch.workgroups = [count.div_ceil(pixels * lanes) as u32, self.channels.div_ceil(CHANNELS) as u32, 1];
+        launch.workgroups = [count.div_ceil(pixels * self.lanes) as u32, self.channels.div_ceil(CHANNELS) as u32, 1];
         launch.cost(0, format!("{count} columns of {}", self.rows()));
         Ok(())
     }
