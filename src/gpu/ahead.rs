@@ -84,6 +84,8 @@ struct State {
     /// Threads that still make pipelines.
     makers: usize,
     failure: Option<Error>,
+    /// Since when the first device has been at a kernel.
+    waiting: Option<Instant>,
     /// Whether kernels have to be compiled, and others can help.
     cold: bool,
     /// Whether help is no longer wanted.
@@ -141,10 +143,13 @@ impl Work<'_> {
             let begin = Instant::now();
             let Some(pipeline) = self.gpu.inner.pipelines.find(&self.jobs[index].key) else { continue };
             let Ok(submission) = first.dispatch(&pipeline, &self.jobs[index]) else { continue };
-            if !first.done(&submission, Some(SLOW)) {
-                self.change(|state| state.cold = true);
-                first.done(&submission, None);
-            }
+            let waiting = Instant::now();
+            self.change(|state| state.waiting = Some(waiting));
+            first.done(&submission);
+            self.change(|state| {
+                state.waiting = None;
+                state.cold |= waiting.elapsed() > SLOW;
+            });
             // What another compiled in vain says that there is no cache.
             if compiled.is_some_and(|time| begin.elapsed() > time / 2) {
                 self.change(|state| state.over = true);
@@ -176,7 +181,8 @@ impl Work<'_> {
     fn help(&self) {
         let mut state = self.lock();
         while !state.over && !state.cold {
-            state = self.wait(state, Duration::from_secs(1));
+            state = self.wait(state, SLOW);
+            state.cold |= state.waiting.is_some_and(|since| since.elapsed() > SLOW);
         }
         drop(state);
         // Two are left at least: one may be the first device's next.
@@ -190,7 +196,7 @@ impl Work<'_> {
             let job = &self.jobs[index];
             let compiled = block_on(gpu.inner.pipelines.make(&gpu, job))
                 .and_then(|pipeline| first.dispatch(&pipeline, job))
-                .is_ok_and(|submission| first.done(&submission, None));
+                .is_ok_and(|submission| first.done(&submission));
             let stage = if compiled { Stage::Elsewhere(Instant::now(), begin.elapsed()) } else { Stage::Made };
             self.change(|state| state.stages[index] = stage);
             if !compiled {
@@ -271,9 +277,11 @@ impl<'a> FirstUse<'a> {
         }))
     }
 
-    /// Whether it is done within this time.
-    fn done(&self, submission: &wgpu::SubmissionIndex, timeout: Option<Duration>) -> bool {
-        self.gpu.device().poll(wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout }).is_ok()
+    /// Waits for it, and says whether that was possible. Never for a limited time: where such a wait ends early while another
+    /// thread waits for the same device, wgpu 30 can panic (`maintain` takes the empty queue that the other leaves for its own).
+    fn done(&self, submission: &wgpu::SubmissionIndex) -> bool {
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout: None };
+        self.gpu.device().poll(wait).is_ok()
     }
 }
 
