@@ -5,8 +5,8 @@
 //   w = w - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 //
 //   w, grad, m, v [4 HALVES count]: the arenas; w, m and v are updated in place. lr and both bias corrections are
-//   the step's, computed on the host in f64. clipped and averaged are replaced where gradients are clipped and weights
-//   averaged.
+//   the step's, computed on the host in f64. skipped, clipped and averaged are replaced where the loss is scaled, gradients
+//   are clipped and weights averaged.
 
 const HALVES: u32 = 1u;
 alias Packed = vec4<f32>;
@@ -44,6 +44,7 @@ struct Step {
 @group(0) @binding(6) var<storage, read_write> v: array<Packed>;
 @group(1) @binding(0) var<uniform> step: Step;
 
+fn skipped() -> bool { return false; }
 fn clipped(g: vec4<f32>) -> vec4<f32> { return g; }
 fn averaged(old: vec4<f32>, w: vec4<f32>) -> vec4<f32> { return w; }
 fn old_average(i: u32) -> Packed { return Packed(); }
@@ -56,7 +57,7 @@ fn join(a: vec4<f32>, b: vec4<f32>) -> Packed { return a; }
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let i = id.x + id.y * groups.x * 64u;
-  if i >= dims.count {
+  if i >= dims.count || skipped() {
     return;
   }
   let weights = w[i];

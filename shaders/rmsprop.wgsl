@@ -5,7 +5,7 @@
 //   w = w - lr * d
 //
 //   w, grad, s, v, a [4 HALVES count]: the arenas; w, s, v and a are updated in place. lr is the step's.
-//   what is clipped and averaged is put in where gradients are clipped and weights averaged.
+//   what is skipped, clipped and averaged is put in where the loss is scaled, gradients clipped and weights averaged.
 
 const HALVES: u32 = 1u;
 alias Packed = vec4<f32>;
@@ -44,6 +44,7 @@ struct Step {
 @group(0) @binding(7) var<storage, read_write> a: array<Packed>;
 @group(1) @binding(0) var<uniform> step: Step;
 
+fn skipped() -> bool { return false; }
 fn clipped(g: vec4<f32>) -> vec4<f32> { return g; }
 fn averaged(old: vec4<f32>, w: vec4<f32>) -> vec4<f32> { return w; }
 fn old_average(i: u32) -> Packed { return Packed(); }
@@ -56,7 +57,7 @@ fn join(a: vec4<f32>, b: vec4<f32>) -> Packed { return a; }
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let i = id.x + id.y * groups.x * 64u;
-  if i >= dims.count {
+  if i >= dims.count || skipped() {
     return;
   }
   let weights = w[i];

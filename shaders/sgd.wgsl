@@ -3,7 +3,7 @@
 //   g = grad + weight_decay * w;  v = momentum * v + g;  d = g + momentum * v with nesterov, else v;  w = w - lr * d
 //
 //   w, grad, v [4 HALVES count]: the arenas; w and v are updated in place. lr is the step's.
-//   what is clipped and averaged is put in where gradients are clipped and weights averaged.
+//   what is skipped, clipped and averaged is put in where the loss is scaled, gradients clipped and weights averaged.
 
 const HALVES: u32 = 1u;
 alias Packed = vec4<f32>;
@@ -37,6 +37,7 @@ struct Step {
 @group(0) @binding(5) var<storage, read_write> v: array<Packed>;
 @group(1) @binding(0) var<uniform> step: Step;
 
+fn skipped() -> bool { return false; }
 fn clipped(g: vec4<f32>) -> vec4<f32> { return g; }
 fn averaged(old: vec4<f32>, w: vec4<f32>) -> vec4<f32> { return w; }
 fn old_average(i: u32) -> Packed { return Packed(); }
@@ -49,7 +50,7 @@ fn join(a: vec4<f32>, b: vec4<f32>) -> Packed { return a; }
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let i = id.x + id.y * groups.x * 64u;
-  if i >= dims.count {
+  if i >= dims.count || skipped() {
     return;
   }
   let weights = w[i];

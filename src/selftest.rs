@@ -4,14 +4,19 @@
 //! planned as in training; the results of the adapter must lie within the rounding of f32 arithmetic of what
 //! [`reference`](crate::reference) computes from the unfused graph in f64. Every range is filled with NaN before it is
 //! written, so that an element that no kernel writes is found out.
+//!
+//! Where the adapter stores 16-bit floating point, cases run once more with tensors stored so, as far as they bring kernels
+//! that have not run in this form yet.
 
 use crate::Result;
 use crate::gpu::{Gpu, Runner, decode, encode};
-use crate::graph::{Binary, Graph, Op, Value};
-use crate::plan::{Plan, Program, Target};
+use crate::graph::{Binary, DType, Graph, Op, Value};
+use crate::kernels::Kernel;
+use crate::plan::{Half, Plan, Program, Target};
 use crate::reference::cases::{Case, cases};
-use crate::reference::{Array, evaluate, reduction_length};
-use std::collections::{BTreeSet, HashMap};
+use crate::reference::{Array, evaluate_stored, reduction_length};
+use half::f16;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The outcome of one case.
 #[derive(Clone, Debug)]
@@ -40,12 +45,13 @@ impl Check {
 /// Runs all cases whose name contains `filter`; `progress` hears of each as it is done.
 pub async fn run(gpu: &Gpu, filter: &str, mut progress: impl FnMut(&Check, usize)) -> Result<Vec<Check>> {
     let cases: Vec<Case> = cases()?.into_iter().filter(|case| case.name.contains(filter)).collect();
-    let mut checks = Vec::with_capacity(cases.len());
-    for case in &cases {
-        let check = match check(gpu, case).await {
+    let forms = forms(gpu.target(), &cases);
+    let mut checks = Vec::with_capacity(forms.len());
+    for &(case, half) in &forms {
+        let check = match check(gpu, case, half).await {
             Ok(check) => check,
             Err(error) => Check {
-                name: case.name.clone(),
+                name: name(case, half),
                 kernels: BTreeSet::new(),
                 worst: f64::INFINITY,
                 error: f64::INFINITY,
@@ -53,15 +59,48 @@ pub async fn run(gpu: &Gpu, filter: &str, mut progress: impl FnMut(&Check, usize
                 failure: Some(error.to_string()),
             },
         };
-        progress(&check, cases.len());
+        progress(&check, forms.len());
         checks.push(check);
         gpu.check()?;
     }
     Ok(checks)
 }
 
-/// Runs one case.
-pub async fn check(gpu: &Gpu, case: &Case) -> Result<Check> {
+/// All cases, and those again in 16 bits that bring kernels not yet run in that form.
+fn forms<'a>(target: &Target, cases: &'a [Case]) -> Vec<(&'a Case, Half)> {
+    let mut seen: HashSet<Kernel> = HashSet::new();
+    let mut forms = vec![];
+    for case in cases {
+        forms.push((case, Half::Never));
+        let is_new = |(program, target): (Program, Target)| {
+            let plan = Plan::new(&program, &target)?;
+            let known = seen.len();
+            seen.extend(plan.kernels().filter(|kernel| kernel.half != 0).cloned());
+            Ok(seen.len() > known)
+        };
+        // What cannot be planned fails, and is heard of, as it runs.
+        if target.half && planned(case, target, Half::Everything).and_then(is_new).unwrap_or(true) {
+            forms.push((case, Half::Everything));
+        }
+    }
+    forms
+}
+
+fn name(case: &Case, half: Half) -> String {
+    format!("{}{}", case.name, if half == Half::Never { "" } else { ", f16" })
+}
+
+/// The program of a case with all its gradients, and what to plan it for.
+fn planned(case: &Case, target: &Target, half: Half) -> Result<(Program, Target)> {
+    let derived = case.differentiated()?;
+    let outputs: Vec<Value> = [case.output].into_iter().chain(derived.grads.iter().copied().flatten()).collect();
+    let program = Program { half, ..Program::new(&name(case, half), derived.graph, &outputs) };
+    Ok((program, Target { algorithm: case.algorithm, ..target.clone() }))
+}
+
+/// Runs one case, its tensors stored as `half` says.
+pub async fn check(gpu: &Gpu, case: &Case, half: Half) -> Result<Check> {
+    let (program, target) = planned(case, gpu.target(), half)?;
     let derived = case.differentiated()?;
     let mut wanted = vec![(case.output, "result".to_string())];
     for (&value, grad) in case.wrt.iter().zip(&derived.grads) {
@@ -69,8 +108,7 @@ pub async fn check(gpu: &Gpu, case: &Case) -> Result<Check> {
             wanted.push((*grad, format!("gradient by {}", derived.graph.producer(value).layer)));
         }
     }
-    let target = Target { algorithm: case.algorithm, ..gpu.target().clone() };
-    compare_on(gpu, &target, &case.name, &derived.graph, &case.feeds(0), &wanted).await
+    compare_program(gpu, &target, &program, &case.feeds(0), &wanted).await
 }
 
 /// Computes `wanted` values of `graph` on the adapter and by the reference, and states the largest difference.
@@ -93,18 +131,32 @@ pub async fn compare_on(
     feeds: &HashMap<Value, Array>,
     wanted: &[(Value, String)],
 ) -> Result<Check> {
-    let evaluated = evaluate(graph, feeds)?;
     let outputs: Vec<Value> = wanted.iter().map(|(value, _)| *value).collect();
-    let mut runner = Runner::on(gpu, &Program::new(name, graph.clone(), &outputs), target).await?;
+    compare_program(gpu, target, &Program::new(name, graph.clone(), &outputs), feeds, wanted).await
+}
+
+async fn compare_program(
+    gpu: &Gpu,
+    target: &Target,
+    program: &Program,
+    feeds: &HashMap<Value, Array>,
+    wanted: &[(Value, String)],
+) -> Result<Check> {
+    let graph = &program.graph;
+    let mut runner = Runner::on(gpu, program, target).await?;
+    let halves = runner.plan().halves.clone();
+    let stored = |value: Value| if halves.contains(&value) { DType::F16 } else { graph.info(value).dtype };
     for (_, value) in graph.inputs().chain(graph.state().map(|(name, value, _)| (name, value))) {
         if let Some(array) = feeds.get(&value) {
-            runner.feed(value, &encode(graph.info(value).dtype, &array.data))?;
+            runner.feed(value, &encode(stored(value), &array.data))?;
         }
     }
+    let evaluated = evaluate_stored(graph, feeds, &halves)?;
     runner.run_poisoned().await?;
-    let slack = slack(graph);
+    // The reference rounds to the nearest, adapters may as well round to the other neighbour: a unit in the last place.
+    let tolerance = slack(graph) * f64::from(f32::EPSILON) + halves.len() as f64 * f16::EPSILON.to_f64();
     let mut check = Check {
-        name: name.into(),
+        name: program.name.clone(),
         kernels: kernels(runner.plan()),
         worst: 0.0,
         error: 0.0,
@@ -113,13 +165,13 @@ pub async fn compare_on(
     };
     for (value, label) in wanted {
         let Some(expected) = evaluated[value.index()].as_ref() else { continue };
-        let found = decode(graph.info(*value).dtype, &runner.read(*value).await?);
+        let found = decode(stored(*value), &runner.read(*value).await?);
         let largest = scale(graph, *value, &evaluated);
         let difference = expected.data.iter().zip(&found).fold(0.0_f64, |worst, (a, b)| {
-            let difference = (a - b).abs();
+            let difference = if a == b { 0.0 } else { (a - b).abs() };
             if difference.is_nan() { f64::INFINITY } else { worst.max(difference) }
         });
-        let tolerated = slack * f64::from(f32::EPSILON) * largest.max(f64::from(f32::MIN_POSITIVE));
+        let tolerated = tolerance * largest.max(f64::from(f32::MIN_POSITIVE));
         if difference / tolerated > check.worst {
             check.worst = difference / tolerated;
             check.error = difference / largest.max(f64::MIN_POSITIVE);
@@ -134,7 +186,8 @@ pub async fn compare_on(
 fn scale(graph: &Graph, value: Value, evaluated: &[Option<Array>]) -> f64 {
     let largest = |value: Value| {
         let numbers = evaluated[value.index()].iter().flat_map(|array| &array.data);
-        numbers.fold(0.0_f64, |largest, number| largest.max(number.abs()))
+        // Infinite is what does not fit into 16 bits.
+        numbers.filter(|number| number.is_finite()).fold(0.0_f64, |largest, number| largest.max(number.abs()))
     };
     let node = graph.producer(value);
     let inputs = || node.inputs.iter();

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use wgrad::gpu::Runner;
 use wgrad::graph::{Clip, Conv2d, DType, Graph, differentiate_from};
 use wgrad::kernels::{SOURCES, assemble};
-use wgrad::plan::{Algorithm, Class, Groups, Operand, Plan, Program, Region, Role, Target};
+use wgrad::plan::{Algorithm, Class, Groups, Half, Operand, Plan, Program, Region, Role, Target};
 use wgrad::prelude::*;
 use wgrad::reference::cases::cases;
 use wgrad::train::{ClassWeights, training_program};
@@ -16,8 +16,10 @@ use wgrad::train::{ClassWeights, training_program};
 fn targets() -> Vec<Target> {
     let mut targets: Vec<Target> =
         [Class::Cpu, Class::Integrated, Class::Discrete, Class::Other].map(Target::portable).into();
+    targets.iter_mut().for_each(|target| target.half = true);
     for wide in [false, true] {
-        targets.extend([4, 8, 16].map(|lanes| Target { lanes: Some(lanes), wide, ..Target::portable(Class::Cpu) }));
+        let lanes = |lanes| Target { lanes: Some(lanes), wide, half: true, ..Target::portable(Class::Cpu) };
+        targets.extend([4, 8, 16].map(lanes));
     }
     targets
 }
@@ -32,8 +34,9 @@ fn training_plans(target: &Target) -> Vec<Plan> {
     for (name, build, _) in small_models() {
         let model = build(10);
         let digits = data::digits().fit(model.default_input()).unwrap();
-        for batch_size in [1, 64] {
-            let settings = Settings { batch_size, optimizer: Adam::new(0.1).into(), ..Settings::default() };
+        for (batch_size, amp) in [(1, false), (64, false), (7, true)] {
+            let optimizer = Adam::new(0.1).into();
+            let settings = Settings { batch_size, optimizer, amp, ..Settings::default() };
             let program = training_program(&model, &digits, &settings).unwrap();
             plans.push(Plan::new(&program, target).unwrap_or_else(|error| panic!("{name}: {error}")));
         }
@@ -47,14 +50,15 @@ fn training_plans(target: &Target) -> Vec<Plan> {
 }
 
 /// Settings that between them ask for everything.
-fn with_options() -> [Settings; 2] {
+fn with_options() -> [Settings; 3] {
     let groups = Groups { frozen: vec!["conv1".into()], spare_vectors: true };
     let clip = Some(Clip::Norm(1.0));
     let class_weights = ClassWeights::Balanced;
     let optimizer = Sgd::new(0.1).momentum(0.9).into();
     let all = Settings { accumulate: 4, average: Some(0.9), groups, clip, class_weights, ..Settings::default() };
     let value = Settings { clip: Some(Clip::Value(0.1)), optimizer: RmsProp::new(0.1).into(), ..Settings::default() };
-    [Settings { optimizer, label_smoothing: 0.1, ..all }, value]
+    let half = Settings { amp: true, ..value.clone() };
+    [Settings { optimizer, label_smoothing: 0.1, ..all }, value, half]
 }
 
 fn overlap(a: &Region, b: &Region) -> bool {
@@ -235,7 +239,10 @@ fn all_shaders_are_valid_in_every_configuration() {
             let derived = case.differentiated().unwrap();
             let outputs: Vec<_> = derived.grads.iter().flatten().copied().chain([case.output]).collect();
             let target = Target { algorithm: case.algorithm, ..target.clone() };
-            plans.push(Plan::new(&Program::new(&case.name, derived.graph, &outputs), &target).unwrap());
+            for half in [Half::Never, Half::Everything] {
+                let program = Program { half, ..Program::new(&case.name, derived.graph.clone(), &outputs) };
+                plans.push(Plan::new(&program, &target).unwrap());
+            }
         }
         let mut tiles = BTreeSet::new();
         for launch in plans.iter().flat_map(|plan| &plan.dispatches).map(|dispatch| &dispatch.launch) {
@@ -269,7 +276,9 @@ fn all_shaders_are_valid_in_every_configuration() {
 /// limits that WebGPU promises.
 #[test]
 fn plans_run_on_a_device_that_does_nothing() {
-    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+    let required_features = wgpu::Features::SHADER_F16;
+    let descriptor = wgpu::DeviceDescriptor { required_features, ..Default::default() };
+    let (device, queue) = wgpu::Device::noop(&descriptor);
     let gpu = Gpu::from_wgpu(device, queue);
     for (name, build, _) in small_models() {
         let model = build(10);

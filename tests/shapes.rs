@@ -5,7 +5,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use std::sync::LazyLock;
 use wgrad::gpu::Gpu;
 use wgrad::graph::{Conv2d, DType, Graph, Pool2d, Value};
-use wgrad::plan::Algorithm;
+use wgrad::plan::{Algorithm, Half};
 use wgrad::reference::cases::Case;
 use wgrad::selftest::check;
 
@@ -16,7 +16,7 @@ fn runner() -> TestRunner {
     TestRunner::new(Config { cases: 16, failure_persistence: None, ..Config::default() })
 }
 
-/// Result and gradients of `build` agree with the reference.
+/// Result and gradients of `build` agree with the reference, in 32 bits and in 16 where the adapter stores these.
 fn agrees(
     name: String,
     algorithm: Option<Algorithm>,
@@ -26,8 +26,13 @@ fn agrees(
     let mut graph = Graph::new();
     let (output, wrt) = build(&mut graph).map_err(fail)?;
     let case = Case { name: name.clone(), graph, output, wrt, algorithm };
-    let check = pollster::block_on(check(&GPU, &case)).map_err(fail)?;
-    if check.passed() { Ok(()) } else { Err(TestCaseError::fail(format!("{check:?}"))) }
+    for half in [Half::Never, Half::Everything] {
+        if half == Half::Never || GPU.target().half {
+            let check = pollster::block_on(check(&GPU, &case, half)).map_err(fail)?;
+            prop_assert!(check.passed(), "{check:?}");
+        }
+    }
+    Ok(())
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn program(network: &Trained, count: usize, batch: usize) -> Result<(Program, [V
     let gather = Gather::plain(batch, &network.mean, &network.std);
     let (x, _) = graph.scoped("batch", |graph| graph.gather(pixels, labels, order, gather))?;
     let result = network.model.forward(&mut graph, x)?;
-    Ok((Program::new("prediction", graph, &[result]), [pixels, labels, order]))
+    Ok((Program { half: network.half, ..Program::new("prediction", graph, &[result]) }, [pixels, labels, order]))
 }
 
 /// Probabilities of classes.

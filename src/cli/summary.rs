@@ -24,6 +24,9 @@ pub struct Options {
     /// Plan as for `wgrad train --recompute`
     #[arg(long, requires = "plan")]
     recompute: bool,
+    /// Plan as for `wgrad train --amp`
+    #[arg(long, requires = "plan")]
+    amp: bool,
     /// The data set that lies on the device, for --plan
     #[arg(long, default_value = "digits")]
     data: String,
@@ -46,7 +49,11 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
     }
     let summary = model.summary_of_batch(batch, input)?;
     let plan = dataset
-        .map(|dataset| training_plan(context, dataset.fit(input)?, &model, batch, options.recompute))
+        .map(|dataset| {
+            let Options { recompute, amp, .. } = *options;
+            let settings = Settings { batch_size: batch, recompute, amp, ..Settings::default() };
+            training_plan(context, &dataset.fit(input)?, &model, &settings)
+        })
         .transpose()?;
     if options.json {
         out::json(&as_json(&summary, plan.as_ref()))?;
@@ -68,10 +75,9 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
 /// The plans of a run, and the adapter that they are for.
 fn training_plan(
     context: &Context,
-    dataset: Dataset,
+    dataset: &Dataset,
     model: &Model,
-    batch: usize,
-    recompute: bool,
+    settings: &Settings,
 ) -> Result<(RunPlan, String)> {
     let (target, name) = match context.gpu() {
         Ok(gpu) => (gpu.target().clone(), gpu.describe()),
@@ -80,8 +86,7 @@ fn training_plan(
         }
         Err(error) => return Err(error),
     };
-    let settings = Settings { batch_size: batch, recompute, ..Settings::default() };
-    Ok((RunPlan::new(model, &dataset, &settings, &target)?, name))
+    Ok((RunPlan::new(model, dataset, settings, &target)?, name))
 }
 
 fn as_json(summary: &Summary, plan: Option<&(RunPlan, String)>) -> Value {

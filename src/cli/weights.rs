@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use wgrad::data::Dataset;
 use wgrad::io::{Loaded, TensorFile};
 use wgrad::nn::{Model, models};
+use wgrad::plan::Half;
 use wgrad::train::{Weights, read_weights};
 use wgrad::{Error, Result};
 
@@ -16,6 +17,9 @@ pub struct Options {
     /// The network, for weights that another program saved
     #[arg(long)]
     pub model: Option<String>,
+    /// Store activations as 16-bit floating point; sums and weights stay in 32 bits
+    #[arg(long)]
+    pub amp: bool,
 }
 
 /// A network with its weights, and how it wants its images.
@@ -26,19 +30,22 @@ pub struct Trained {
     pub classes: Vec<String>,
     pub mean: Vec<f32>,
     pub std: Vec<f32>,
+    /// What of its tensors is stored as 16-bit floating point.
+    pub half: Half,
 }
 
 impl Options {
     /// Reads the weights. What the file does not say of itself comes from `--model` and the data set.
     pub fn load(&self, dataset: Option<&Dataset>) -> Result<Trained> {
         let tensors = TensorFile::read(&self.weights)?;
+        let half = if self.amp { Half::Activations } else { Half::Never };
         match (tensors.metadata.contains_key("model"), &self.model, dataset) {
             (false, Some(name), Some(dataset)) => {
                 let model = models::by_name(name, dataset.classes.len())?;
                 let input = model.input_for(dataset.train.shape);
                 let fitting = |numbers: &[f32]| numbers.iter().cycle().take(input[0]).copied().collect();
                 let (mean, std) = (fitting(&dataset.mean), fitting(&dataset.std));
-                Ok(Trained { model, tensors, input, classes: dataset.classes.clone(), mean, std })
+                Ok(Trained { model, tensors, input, classes: dataset.classes.clone(), mean, std, half })
             }
             _ => {
                 let Weights { model, input, classes, mean, std, tensors } = read_weights(&self.weights)?;
@@ -49,7 +56,7 @@ impl Options {
                 let model = models::by_name(&model, classes.len())?;
                 // Before pictures are made as large as the file says.
                 model.trace(1, input)?;
-                Ok(Trained { model, tensors, input, classes, mean, std })
+                Ok(Trained { model, tensors, input, classes, mean, std, half })
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::kernels::{Dim, Kernel};
 use crate::plan::{
     ALIGNMENT, Dispatch, Launch, ParameterLayout, Plan, RECORD_BYTES, Region, Role, STEP_BYTES, aligned,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The measured ceilings of an adapter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,6 +108,7 @@ fn plan(gpu: &Gpu, kernel: &'static str, dims: Vec<Dim>, groups: u64, sizes: &[u
         buffers,
         dims: bytes,
         regions: BTreeMap::new(),
+        halves: BTreeSet::new(),
         parameters: ParameterLayout::default(),
         lower_bound: sizes.iter().sum(),
         questions: vec![],

@@ -115,7 +115,10 @@ impl Gpu {
     /// Opens a device of `adapter`.
     async fn on(adapter: wgpu::Adapter, checks: Checks, memory: Option<u64>, choices: Arc<Choices>) -> Result<Self> {
         let info = adapter.get_info();
-        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64;
+        let wanted = wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::SUBGROUP
+            | wgpu::Features::SHADER_INT64
+            | wgpu::Features::SHADER_F16;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_features: adapter.features() & wanted,
@@ -270,6 +273,7 @@ fn target(class: Class, info: &wgpu::AdapterInfo, limits: &wgpu::Limits, feature
     let same = info.subgroup_min_size == info.subgroup_max_size && [4, 8, 16].contains(&info.subgroup_min_size);
     Target {
         lanes: (subgroups && same).then_some(info.subgroup_min_size),
+        half: features.contains(wgpu::Features::SHADER_F16),
         wide: subgroups && features.contains(wgpu::Features::SHADER_INT64),
         max_binding: limits.max_storage_buffer_binding_size,
         max_buffer: limits.max_buffer_size,

@@ -4,6 +4,7 @@ use super::{Executable, Gpu, Memory, Staging};
 use crate::graph::{DType, Op, Value};
 use crate::plan::{Arena, Plan, Program, Region, Role, Target};
 use crate::{Error, Result};
+use half::f16;
 use std::collections::HashSet;
 
 /// Bytes of the uniform block of step numbers.
@@ -138,13 +139,13 @@ impl Runner {
         self.gpu.wait(Some(submission))
     }
 
-    /// Runs all dispatches once, each tensor filled with NaN before the first dispatch that writes it: an element that no
+    /// Runs all dispatches once, each tensor filled with NaN (of 32 bits and of 16) before the first dispatch that writes it: an element that no
     /// kernel writes is found out.
     pub async fn run_poisoned(&self) -> Result<()> {
         let largest = self.plan.buffers.values().copied().max().unwrap_or(4).min(16 << 20);
         let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let poison = super::Buffer::new(&self.gpu, "poison", largest, usage).await?;
-        let words = vec![0x7fc0_dead_u32; largest as usize / 4];
+        let words = vec![0x7fff_7fff_u32; largest as usize / 4];
         self.gpu.queue().write_buffer(poison.raw(), 0, bytemuck::cast_slice(&words));
         let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut written = HashSet::new();
@@ -203,6 +204,7 @@ fn overwritten(source: &str) -> Vec<bool> {
 pub(crate) fn encode(dtype: DType, numbers: &[f64]) -> Vec<u8> {
     match dtype {
         DType::F32 => numbers.iter().flat_map(|&number| (number as f32).to_le_bytes()).collect(),
+        DType::F16 => numbers.iter().flat_map(|&number| f16::from_f64(number).to_le_bytes()).collect(),
         DType::U32 => numbers.iter().flat_map(|&number| (number as u32).to_le_bytes()).collect(),
         DType::U8 => numbers.iter().map(|&number| number as u8).collect(),
     }
@@ -213,6 +215,7 @@ pub(crate) fn decode(dtype: DType, bytes: &[u8]) -> Vec<f64> {
     let words = || bytes.chunks_exact(4).map(|word| [word[0], word[1], word[2], word[3]]);
     match dtype {
         DType::F32 => words().map(|word| f32::from_le_bytes(word).into()).collect(),
+        DType::F16 => bytes.chunks_exact(2).map(|half| f16::from_le_bytes([half[0], half[1]]).into()).collect(),
         DType::U32 => words().map(|word| u32::from_le_bytes(word).into()).collect(),
         DType::U8 => bytes.iter().map(|&byte| byte.into()).collect(),
     }

@@ -71,6 +71,8 @@ pub const MAX_RANK: usize = 6;
 pub enum DType {
     /// 32-bit floating point.
     F32,
+    /// 16-bit floating point: how a plan may store what graphs know as `F32`, see [`Half`](crate::plan::Half).
+    F16,
     /// 32-bit unsigned integer: labels, sample orders.
     U32,
     /// Unsigned byte: pixels, arg-max positions. Four to a 32-bit word, the first in the lowest bits.
@@ -82,6 +84,7 @@ impl DType {
     pub fn size(self) -> usize {
         match self {
             Self::F32 | Self::U32 => 4,
+            Self::F16 => 2,
             Self::U8 => 1,
         }
     }
@@ -206,6 +209,11 @@ impl Graph {
         let node = self.nodes.pop().expect("just added");
         self.nodes.insert(at, node);
         Ok(outputs[0])
+    }
+
+    /// Has `value` stored as [`DType::F16`].
+    pub(crate) fn store_half(&mut self, value: Value) {
+        self.values[value.index()].dtype = DType::F16;
     }
 
     /// Restores the way from values to their nodes after nodes were moved or dropped.

@@ -10,10 +10,11 @@
 //! | `var<storage, read>` | `var<storage, read_write>`: tensors share buffers, and a dispatch may not bind one buffer both ways |
 //! | `// unroll` above `for (var i = A; i < B; i += C) {` | the body once for each value of `i`, arithmetic on constants in its indices done |
 //!
-//! and where dimensions are to be baked in, the uniform `dims` becomes a constant of the same name. Bounds of unrolled
+//! Bindings that hold 16-bit floating point are converted as they are read and stored (`half.rs`). And where dimensions are to be baked in, the uniform `dims` becomes a constant of the same name. Bounds of unrolled
 //! loops are integer literals or constants of the file.
 
 use super::fold::{Constants, Number, evaluate, fold, literal};
+use super::half::store_half;
 use super::{Dim, Kernel, source};
 use crate::{Error, Result};
 
@@ -45,6 +46,10 @@ pub fn assemble(kernel: &Kernel, dims: Option<&[Dim]>) -> Result<String> {
     }
     if let Some(index) = used.iter().position(|used| !used) {
         return Err(fail(format!("the file declares no {}", kernel.defines[index].0)));
+    }
+    if kernel.half != 0 {
+        let text = store_half(&lines.join("\n"), kernel.half).map_err(fail)?;
+        lines = text.lines().map(str::to_string).collect();
     }
     let constants: Constants = lines.iter().filter_map(|line| constant(line)).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();

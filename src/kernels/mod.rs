@@ -15,6 +15,7 @@ mod edge_pad;
 mod elementwise;
 mod fold;
 mod gather;
+mod half;
 mod loss;
 mod matmul;
 mod norm;
@@ -45,12 +46,14 @@ pub struct Kernel {
     pub name: &'static str,
     /// Declaration and replacement, see [`assemble`].
     pub defines: Vec<(&'static str, String)>,
+    /// Which of its storage bindings hold 16-bit floating point: a bit for each, the first one's the lowest.
+    pub half: u32,
 }
 
 impl Kernel {
     /// The shader as it stands in its file.
     pub fn new(name: &'static str) -> Self {
-        Self { name, defines: Vec::new() }
+        Self { name, defines: Vec::new(), half: 0 }
     }
 
     /// With the constant, alias or one-line function `name` replaced.
@@ -125,6 +128,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("gather_augmented", include_str!("../../shaders/gather_augmented.wgsl")),
     ("gather_words", include_str!("../../shaders/gather_words.wgsl")),
     ("gradient_squares", include_str!("../../shaders/gradient_squares.wgsl")),
+    ("loss_scale", include_str!("../../shaders/loss_scale.wgsl")),
     ("loss_shares", include_str!("../../shaders/loss_shares.wgsl")),
     ("loss_sum", include_str!("../../shaders/loss_sum.wgsl")),
     ("matmul", include_str!("../../shaders/matmul.wgsl")),

@@ -1,11 +1,12 @@
 //! What ends a step, over the arenas of all parameters: gradients joined from several batches on `accumulate`, the norm
-//! by which they are clipped on `gradient_squares` and `clip_norm`, and the optimizer's update on `sgd`, `adam` or `rmsprop`.
+//! by which they are clipped on `gradient_squares` and `clip_norm` (or `loss_scale`, where the loss was
+//! scaled), and the optimizer's update on `sgd`, `adam` or `rmsprop`.
 
 use super::wide::{WIDTH, widened};
 use super::{Dim, Kernel};
 use crate::Result;
 use crate::graph::{Clip, Optimizer};
-use crate::plan::{Arena, Group, Lowering, Operand, ParameterLayout, Role, Stretch, Update};
+use crate::plan::{Arena, Group, LossScale, Lowering, Operand, ParameterLayout, Role, Stretch, Update};
 
 /// What an optimizer's numbers are called in the plan's table.
 const LAYER: &str = "optimizer";
@@ -27,19 +28,25 @@ pub fn accumulate(ctx: &mut Lowering, stretches: &[Stretch]) -> Result<()> {
 }
 
 /// Clips, and updates all parameters; stretch by stretch, each a multiple of 16 bytes.
-pub fn lower(ctx: &mut Lowering, update: &Update, layout: &ParameterLayout) -> Result<()> {
+pub fn lower(
+    ctx: &mut Lowering,
+    update: &Update,
+    loss_scale: Option<LossScale>,
+    layout: &ParameterLayout,
+) -> Result<()> {
     let stretches = layout.stretches(ctx.target.max_binding);
-    let coefficient = match update.clip {
-        Some(Clip::Norm(limit)) => clip_norm(ctx, update, limit, layout, &stretches)?,
-        _ => Operand::Null,
+    let limit = if let Some(Clip::Norm(limit)) = update.clip { Some(limit) } else { None };
+    let coefficient = match limit.is_some() || loss_scale.is_some() {
+        true => coefficient(ctx, update, limit, loss_scale, layout, &stretches)?,
+        false => Operand::Null,
     };
     for stretch in stretches {
-        step(ctx, update, stretch, coefficient)?;
+        step(ctx, update, stretch, coefficient, loss_scale.is_some())?;
     }
     Ok(())
 }
 
-fn step(ctx: &mut Lowering, update: &Update, stretch: Stretch, coefficient: Operand) -> Result<()> {
+fn step(ctx: &mut Lowering, update: &Update, stretch: Stretch, coefficient: Operand, scaled: bool) -> Result<()> {
     let optimizer = match stretch.group {
         Group::Decayed => update.optimizer,
         _ => update.optimizer.without_decay(),
@@ -77,7 +84,7 @@ fn step(ctx: &mut Lowering, update: &Update, stretch: Stretch, coefficient: Oper
             ("rmsprop", 12)
         }
     };
-    let kernel = configured(Kernel::new(kernel), update);
+    let kernel = configured(Kernel::new(kernel), update, scaled);
     let kernel = if ctx.target.wide { widened(kernel) } else { kernel };
     let launch = ctx.launch(kernel, &dims, &operands, packed)?;
     launch.layer = LAYER.into();
@@ -85,18 +92,21 @@ fn step(ctx: &mut Lowering, update: &Update, stretch: Stretch, coefficient: Oper
     Ok(())
 }
 
-/// An optimizer's kernel with clipping and averaging put in, where they are asked for.
-fn configured(kernel: Kernel, update: &Update) -> Kernel {
+/// An optimizer's kernel with clipping, unscaling and averaging put in, where they are asked for.
+fn configured(kernel: Kernel, update: &Update, scaled: bool) -> Kernel {
     // What is not finite stays so, that a diverged run is noticed.
-    const CLAMP: &str = "let odd = (bitcast<vec4<u32>>(g) & vec4<u32>(0x7f800000u)) == vec4<u32>(0x7f800000u); \
-                         return select(clamp(g, vec4<f32>(-dims.limit), vec4<f32>(dims.limit)), g, odd);";
+    const CLAMP: &str = "let odd = (bitcast<vec4<u32>>(v) & vec4<u32>(0x7f800000u)) == vec4<u32>(0x7f800000u); \
+                         return select(clamp(v, vec4<f32>(-dims.limit), vec4<f32>(dims.limit)), v, odd);";
     // With a weight of 1, at the first step, the average becomes the weights to the last bit.
     const AVERAGE: &str = "return select(old + step.average * (w - old), w, step.average == 1.0);";
     let kernel = match update.clip {
+        Some(Clip::Value(_)) if scaled => kernel.define("clipped", format!("let v = g * clip[0]; {CLAMP}")),
+        Some(Clip::Value(_)) => kernel.define("clipped", format!("let v = g; {CLAMP}")),
         Some(Clip::Norm(_)) => kernel.define("clipped", "return g * clip[0];"),
-        Some(Clip::Value(_)) => kernel.define("clipped", CLAMP),
+        None if scaled => kernel.define("clipped", "return g * clip[0];"),
         None => kernel,
     };
+    let kernel = if scaled { kernel.define("skipped", "return clip[0] < 0.0;") } else { kernel };
     if !update.average {
         return kernel;
     }
@@ -129,10 +139,11 @@ fn ranges(layout: &ParameterLayout, stretch: &Stretch) -> Vec<Range> {
 }
 
 /// Yields where the factor will be that all gradients are to be multiplied by.
-fn clip_norm(
+fn coefficient(
     ctx: &mut Lowering,
     update: &Update,
-    limit: f32,
+    limit: Option<f32>,
+    loss_scale: Option<LossScale>,
     layout: &ParameterLayout,
     stretches: &[Stretch],
 ) -> Result<Operand> {
@@ -154,8 +165,12 @@ fn clip_norm(
         launch.cost(8 * vectors, format!("{} numbers", 4 * (vectors - 1) + tail));
         out += invocations;
     }
-    let dims = [Dim::U(count), Dim::F(limit)];
-    let launch = ctx.launch(Kernel::new("clip_norm"), &dims, &[partial, coefficient], 64)?;
+    let dims = [Dim::U(count), Dim::F(limit.unwrap_or(f32::MAX))];
+    let mut operands = vec![partial, coefficient];
+    operands
+        .extend(loss_scale.into_iter().flat_map(|LossScale { scale, history }| [scale, history]).map(Operand::Value));
+    let kernel = if loss_scale.is_some() { "loss_scale" } else { "clip_norm" };
+    let launch = ctx.launch(Kernel::new(kernel), &dims, &operands, 64)?;
     launch.single_workgroup();
     launch.layer = LAYER.into();
     launch.cost(count.into(), format!("{count} sums"));

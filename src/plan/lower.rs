@@ -5,7 +5,7 @@
 use super::blocks::{self, Run};
 use super::views::View;
 use super::{ALIGNMENT, Program, Question, Stretch, Target};
-use crate::graph::{Graph, Node, Shape, Value};
+use crate::graph::{DType, Graph, Node, Shape, Value};
 use crate::kernels::{self, Dim, Kernel};
 use crate::{Error, Result};
 use std::cell::RefCell;
@@ -349,7 +349,13 @@ impl<'a> Lowering<'a> {
             }
             _ => operand,
         };
-        let operands = operands.iter().map(confined).collect();
+        let operands: Vec<Operand> = operands.iter().map(confined).collect();
+        let is_half = |operand: &Operand| match *operand {
+            Operand::Value(value) | Operand::Rows(value, ..) => self.graph.info(value).dtype == DType::F16,
+            _ => false,
+        };
+        let bits = operands.iter().enumerate().map(|(index, operand)| u32::from(is_half(operand)) << index);
+        let kernel = Kernel { half: bits.sum(), ..kernel };
         self.launches.push(Launch {
             kernel,
             dims: dims.into(),

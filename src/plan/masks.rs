@@ -5,7 +5,7 @@
 //! place.
 
 use super::Program;
-use crate::graph::{Op, Value};
+use crate::graph::{DType, Op, Value};
 
 /// Whether the kernels of an operator can write its first result over a mask of the same shape.
 pub(super) fn may_share(op: &Op) -> bool {
@@ -28,13 +28,15 @@ pub(super) fn mark_last(program: &mut Program, roots: &[Value]) {
     for value in program.outputs.iter().copied().chain(recorded).chain(gradients) {
         held[root(value).index()] = true;
     }
+    let dtypes: Vec<DType> = (0..roots.len() as u32).map(|i| program.graph.info(Value(i)).dtype).collect();
     for (at, node) in program.graph.nodes_mut().iter_mut().enumerate() {
         let inputs: Vec<Value> = node.inputs.iter().copied().chain(node.epilogue.add).map(root).collect();
         let output = root(node.outputs[0]);
         if let Some(mask) = node.epilogue.mask.as_mut().filter(|_| may_share(&node.op)) {
             let place = root(mask.output);
             let free = last[place.index()] == at && !held[place.index()] && !inputs.contains(&place);
-            mask.last = free && !held[output.index()] && !mask.pooled;
+            let alike = dtypes[output.index()] == dtypes[place.index()];
+            mask.last = free && alike && !held[output.index()] && !mask.pooled;
         }
     }
 }

@@ -11,6 +11,7 @@ mod blocks;
 mod branches;
 mod choices;
 mod fuse;
+mod half;
 mod layout;
 mod lower;
 mod masks;
@@ -23,9 +24,10 @@ mod views;
 
 pub use choices::{Choices, Question};
 pub use fuse::fuse;
+pub use half::Half;
 pub use layout::{Group, Groups, ParameterLayout, ParameterPlace, Stretch};
 pub use lower::{Arena, Launch, Lowering, Operand};
-pub use program::{Program, Record, Update};
+pub use program::{LossScale, Program, Record, Update};
 pub use recompute::recompute;
 pub use target::{Algorithm, Class, Target};
 pub use views::Apart;
@@ -34,7 +36,7 @@ use crate::graph::Value;
 use crate::kernels::Kernel;
 use crate::{Error, Result};
 use place::Placement;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Offsets of everything that is bound are multiples of this: the largest alignment that WebGPU allows an adapter to ask.
 pub const ALIGNMENT: u64 = 256;
@@ -114,6 +116,8 @@ pub struct Plan {
     pub dims: Vec<u8>,
     /// Where inputs and the values that were asked for lie.
     pub regions: BTreeMap<Value, Region>,
+    /// The tensors that it stores as 16-bit floating point.
+    pub halves: BTreeSet<Value>,
     /// Where each parameter lies in the arenas.
     pub parameters: ParameterLayout,
     /// The largest sum of activation bytes that are alive at once: no placement can do with less.
@@ -125,6 +129,11 @@ pub struct Plan {
 impl Plan {
     /// Fuses, lowers and places `program` for `target`.
     pub fn new(program: &Program, target: &Target) -> Result<Self> {
+        if program.half != Half::Never && !target.half {
+            return Err(Error::usage(
+                "this adapter does not store 16-bit floating point (it lacks SHADER_F16, see wgrad devices); leave --amp out",
+            ));
+        }
         let program = fuse(program)?;
         let kept = Self::of(Program { recompute: false, ..program.clone() }, target)?;
         if !program.recompute {
@@ -137,6 +146,9 @@ impl Plan {
 
     /// Lowers and places a fused program.
     fn of(mut program: Program, target: &Target) -> Result<Self> {
+        let halves = half::mark(&mut program);
+        // Words of 64 bits hold no numbers of 16.
+        let target = &Target { wide: target.wide && program.half == Half::Never, ..target.clone() };
         let views = views::find(&program, target);
         let roots = views::roots(&program, &views);
         masks::mark_last(&mut program, &roots);
@@ -161,7 +173,7 @@ impl Plan {
         }
         let update = ctx.launches.len();
         if let Some(update) = &program.update {
-            crate::kernels::lower_update(&mut ctx, update, &layout)?;
+            crate::kernels::lower_update(&mut ctx, update, program.loss_scale, &layout)?;
         }
         let questions = ctx.questions();
         let mut buffers = program.buffers(&layout);
@@ -192,6 +204,7 @@ impl Plan {
             buffers,
             dims,
             regions,
+            halves,
             parameters: layout,
             lower_bound,
             questions,

@@ -1,6 +1,6 @@
 //! What a plan is made from: a graph, and which of its values matter.
 
-use super::{Arena, Groups, ParameterLayout, RECORD_BYTES, Role, SLOTS, STEP_BYTES, aligned};
+use super::{Arena, Groups, Half, ParameterLayout, RECORD_BYTES, Role, SLOTS, STEP_BYTES, aligned};
 use crate::graph::{Clip, DType, Graph, Optimizer, Value};
 use std::collections::BTreeMap;
 
@@ -55,6 +55,22 @@ impl From<Optimizer> for Update {
     }
 }
 
+/// A factor on the loss, by which gradients keep clear of what 16 bits cannot hold. Both are inputs that each update
+/// changes: the factor is halved where a gradient is not finite, in which case nothing else is updated, and doubled after
+/// many steps in which all were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LossScale {
+    /// One number, of the loss's shape.
+    pub scale: Value,
+    /// Two numbers: steps since the factor was changed, and steps skipped in all.
+    pub history: Value,
+}
+
+impl LossScale {
+    /// The factor of a run's first step.
+    pub const FIRST: f32 = 65536.0;
+}
+
 /// A graph and what is wanted of it.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -70,12 +86,16 @@ pub struct Program {
     pub groups: Groups,
     /// What ends a step.
     pub update: Option<Update>,
+    /// What `gradients` are multiplied by, and the update divides them by.
+    pub loss_scale: Option<LossScale>,
     /// The arena that trained parameters are read from: the parameters', or that of their averages.
     pub weights: Arena,
     /// Whether losses are recorded.
     pub record: Record,
     /// Whether activations are computed again where that saves memory, see [`recompute`](super::recompute()).
     pub recompute: bool,
+    /// Which tensors are stored as 16-bit floating point; the target must be able to, see [`Target::half`](super::Target::half).
+    pub half: Half,
 }
 
 impl Program {
@@ -84,8 +104,9 @@ impl Program {
         let outputs = outputs.into();
         let (gradients, groups) = (vec![], Groups::default());
         let (update, weights, record) = (None, Arena::Parameters, Record::None);
-        let (name, recompute) = (name.into(), false);
-        Self { name, graph, outputs, gradients, groups, update, weights, record, recompute }
+        let (name, recompute, half) = (name.into(), false, Half::Never);
+        let loss_scale = None;
+        Self { name, graph, outputs, gradients, groups, update, loss_scale, weights, record, recompute, half }
     }
 
     /// For each value the one whose memory it shares: views share that of what they view, and what an operator updates in

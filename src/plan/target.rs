@@ -61,6 +61,8 @@ pub struct Target {
     pub lanes: Option<u32>,
     /// Whether such kernels may load eight numbers at once, as integers of 64 bits.
     pub wide: bool,
+    /// Whether tensors can be stored as 16-bit floating point, see [`Half`](super::Half).
+    pub half: bool,
     /// Whether convolutions are summed as they are defined, product by product. Winograd's algorithms take a third of the
     /// time and round otherwise, see [`crate::gpu::GpuOptions::exact`].
     pub exact: bool,
@@ -86,6 +88,7 @@ impl Target {
             bake,
             lanes: None,
             wide: false,
+            half: false,
             exact: false,
             views: true,
             algorithm: None,

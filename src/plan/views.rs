@@ -127,6 +127,7 @@ impl<'a> Finder<'a> {
         let taken = readers.iter().filter(|node| is_concat(node)).count();
         self.program.graph.info(whole).bytes() <= self.most
             && !self.outside.contains(&value)
+            && self.program.graph.info(value).dtype == self.program.graph.info(whole).dtype
             && [value, whole].iter().all(|value| !self.elsewhere.contains(&self.roots[value.index()]))
             && taken == usize::from(concat.is_some())
             && readers.iter().all(|node| is_concat(node) || kernels::reads_apart(node, value))
@@ -149,8 +150,7 @@ impl Lowering<'_> {
     /// The tensor that is bound for `value`, and its bytes that are none of the samples at hand.
     pub(super) fn around(&self, value: Value) -> (Value, u64) {
         let whole = self.views.get(&value).map_or(value, |view| view.of);
-        let bytes = 4 * self.shape(value).iter().product::<usize>() as u64;
-        (whole, self.graph.info(whole).bytes() - bytes)
+        (whole, self.graph.info(whole).bytes() - self.graph.info(value).bytes())
     }
 
     /// Where the samples at hand of `value` lie in what launches bind for it: without gaps from the beginning, but for

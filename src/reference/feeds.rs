@@ -22,7 +22,7 @@ fn draw(graph: &Graph, value: Value, random: &mut Pcg32) -> Array {
         let bits = random.next_u32();
         match info.dtype {
             // 24 bits, as many as an f32 holds.
-            DType::F32 => f64::from(bits >> 8) / f64::from(1 << 23) - 1.0,
+            DType::F32 | DType::F16 => f64::from(bits >> 8) / f64::from(1 << 23) - 1.0,
             DType::U32 => ((u64::from(bits) * end) >> 32) as f64,
             DType::U8 => f64::from(bits >> 24),
         }

@@ -40,7 +40,8 @@ pub use length::reduction_length;
 
 use crate::graph::{Binary, Gather, Graph, Node, Op, Value};
 use crate::{Error, Result};
-use std::collections::HashMap;
+use half::f16;
+use std::collections::{BTreeSet, HashMap};
 
 /// What an operator yields, or what is wrong with its operands.
 type Yields<T = Array> = Result<T, String>;
@@ -64,6 +65,19 @@ pub fn batch(op: &Gather, step: u32, images: &Array, labels: &Array, order: &Arr
 ///
 /// A feed of another shape than its value's; a label or sample index out of range; an operator with missing operands.
 pub fn evaluate(graph: &Graph, feeds: &HashMap<Value, Array>) -> Result<Vec<Option<Array>>> {
+    evaluate_stored(graph, feeds, &BTreeSet::new())
+}
+
+/// [`evaluate`] with the values of `halves` rounded to 16-bit floating point, to the nearest and ties to even.
+///
+/// # Errors
+///
+/// As [`evaluate`].
+pub fn evaluate_stored(
+    graph: &Graph,
+    feeds: &HashMap<Value, Array>,
+    halves: &BTreeSet<Value>,
+) -> Result<Vec<Option<Array>>> {
     let mut values: Vec<Option<Array>> = vec![None; graph.len()];
     for node in graph.nodes() {
         let fail = |message: String| Error::shape(place(node), message);
@@ -77,8 +91,11 @@ pub fn evaluate(graph: &Graph, feeds: &HashMap<Value, Array>) -> Result<Vec<Opti
             if let Some(feed) = feeds.get(&output) {
                 values[output.index()] = Some(feed.clone());
             }
-            if let Some(array) = &values[output.index()] {
+            if let Some(array) = &mut values[output.index()] {
                 array.expect_shape(graph.shape(output)).map_err(fail)?;
+                if halves.contains(&output) {
+                    *array = array.map(|number| f16::from_f64(number).to_f64());
+                }
             }
         }
     }

@@ -13,6 +13,9 @@ pub(super) const STATE: &str = "optimizer.";
 /// The state that holds averages of the weights.
 pub(super) const AVERAGE: &str = "average";
 
+/// The state of a scaled loss: its factor, steps since that was changed, and steps skipped in all.
+pub(super) const SCALE: &str = "loss_scale";
+
 /// The state of a run after a step.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
@@ -51,6 +54,13 @@ impl Checkpoint {
     /// Writes it, all or nothing.
     pub fn write(&self, path: &Path) -> Result<()> {
         self.to_file().write(path)
+    }
+
+    /// The factor on the loss and the steps that were skipped, where the run scales it, see
+    /// [`LossScale`](crate::plan::LossScale).
+    pub fn loss_scale(&self) -> Option<(f32, u64)> {
+        let tensor = self.tensors.get(&format!("{STATE}{SCALE}")).ok()?;
+        Some((tensor.data[0], tensor.data[2] as u64))
     }
 
     /// The weights alone: their averages, where the run keeps averages.

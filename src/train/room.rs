@@ -29,6 +29,12 @@ pub(super) fn suggestions(
     {
         found.push(format!("--recompute needs {}", plan.bytes()));
     }
+    if !settings.amp
+        && target.half
+        && let Some(plan) = fits(&Settings { amp: true, ..settings.clone() })
+    {
+        found.push(format!("--amp needs {}", plan.bytes()));
+    }
     // Smaller batches alone, and if that does not do together with the other.
     let both = !settings.recompute && found.is_empty();
     'search: for recompute in [Some(settings.recompute), both.then_some(true)].into_iter().flatten() {
@@ -50,7 +56,9 @@ pub(super) fn suggestions(
     match found.is_empty() {
         false => found.join("; "),
         true if least < u64::MAX => {
-            format!("the least that --recompute and a smaller --batch-size with --accumulate bring it to is {least}")
+            format!(
+                "the least that --recompute, --amp or a smaller --batch-size with --accumulate bring it to is {least}"
+            )
         }
         true => "use a smaller network".into(),
     }

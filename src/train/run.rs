@@ -242,7 +242,10 @@ impl Run<'_> {
         match error {
             Error::NonFinite { step, loss, .. } => {
                 let kept = self.observers.iter().find_map(|observer| observer.kept());
-                let kept = kept.map_or(String::new(), |place| format!("; the last good checkpoint is {place}"));
+                let mut kept = kept.map_or(String::new(), |place| format!("; the last good checkpoint is {place}"));
+                if self.settings.amp {
+                    kept += "; activations above 65504 do not fit into the 16 bits of --amp";
+                }
                 Error::NonFinite { step, loss, kept }
             }
             other => other,

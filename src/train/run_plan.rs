@@ -4,13 +4,18 @@ use super::Settings;
 use super::objective::training_loss;
 use super::window::room;
 use crate::data::{Dataset, Images, Part};
-use crate::graph::{Batch, DType, Gather, Graph, Mode, Value, differentiate, lies_below};
+use crate::graph::{Batch, DType, Gather, Graph, Mode, Value, differentiate, differentiate_from, lies_below};
 use crate::nn::Model;
 use crate::plan::{
-    Arena, Groups, ParameterPlace, Plan, Program, RECORD_BYTES, Record, Role, SLOTS, Target, shared_buffers,
+    Arena, Groups, Half, LossScale, ParameterPlace, Plan, Program, RECORD_BYTES, Record, Role, SLOTS, Target,
+    shared_buffers,
 };
 use crate::{Error, Result};
 use std::collections::BTreeMap;
+
+/// The input by which the loss is scaled, and the one in which the update keeps count, see [`LossScale`].
+pub(super) const LOSS_SCALE: &str = "train.loss_scale";
+pub(super) const LOSS_SCALE_HISTORY: &str = "train.loss_scale_history";
 
 /// Submits whose records have not been read yet, at most.
 const IN_FLIGHT: usize = 3;
@@ -53,7 +58,11 @@ fn program_on(model: &Model, dataset: &Dataset, settings: &Settings, rows: usize
     let trainable = graph.parameters().filter(|(name, _)| !groups.is_frozen(name));
     let (names, parameters): (Vec<String>, Vec<Value>) =
         trainable.map(|(name, value)| (name.to_string(), value)).unzip();
-    let derived = differentiate(&graph, loss, &parameters)?;
+    let loss_scale = settings.amp.then(|| loss_scale(&mut graph, loss)).transpose()?;
+    let derived = match loss_scale {
+        Some(LossScale { scale, .. }) => differentiate_from(&graph, &[(loss, scale)], &parameters)?,
+        None => differentiate(&graph, loss, &parameters)?,
+    };
     let mut program = Program::new("training step", derived.graph, &[]);
     for ((name, parameter), grad) in names.into_iter().zip(parameters).zip(derived.grads) {
         match grad {
@@ -64,9 +73,22 @@ fn program_on(model: &Model, dataset: &Dataset, settings: &Settings, rows: usize
     }
     program.groups = groups;
     program.recompute = settings.recompute;
+    program.half = half(settings);
+    program.loss_scale = loss_scale;
     program.update = Some(settings.update());
     program.record = Record::Loss { loss, hits };
     Ok(program)
+}
+
+/// The inputs of a scaled loss.
+fn loss_scale(graph: &mut Graph, loss: Value) -> Result<LossScale> {
+    let shape = graph.shape(loss).to_vec();
+    let scale = graph.input(LOSS_SCALE, &shape, DType::F32)?;
+    Ok(LossScale { scale, history: graph.input(LOSS_SCALE_HISTORY, &[2], DType::F32)? })
+}
+
+fn half(settings: &Settings) -> Half {
+    if settings.amp { Half::Activations } else { Half::Never }
 }
 
 /// Refuses paths at which there is nothing to freeze, and a network of which nothing is left to train.
@@ -115,6 +137,7 @@ impl RunPlan {
         program.groups = training.groups;
         program.weights = if settings.average.is_some() { Arena::Average } else { Arena::Parameters };
         program.recompute = settings.recompute;
+        program.half = half(settings);
         let eval = Plan::new(&program, target)?;
 
         let mut buffers = shared_buffers([&train, &eval]);

@@ -1,10 +1,10 @@
 //! One run on one device: its memory, its pipelines, and their replay.
 
-use super::checkpoint::{self, AVERAGE, STATE};
+use super::checkpoint::{self, AVERAGE, SCALE, STATE};
 use super::evaluation::{Evaluation, Tally};
 use super::objective::CLASS_WEIGHTS;
 use super::room::suggestions;
-use super::run_plan::RunPlan;
+use super::run_plan::{LOSS_SCALE, LOSS_SCALE_HISTORY, RunPlan};
 use super::window::{Window, room};
 use super::{Settings, initial_state};
 use crate::data::{Dataset, Part};
@@ -12,7 +12,7 @@ use crate::gpu::{Executable, Gpu, Memory, Staging, StepNumbers};
 use crate::graph::{Graph, Value};
 use crate::io::{Loaded, TensorFile};
 use crate::nn::Model;
-use crate::plan::{Arena, Group, ParameterPlace, Plan, RECORD_BYTES, Region, Role, SLOTS, STEP_BYTES};
+use crate::plan::{Arena, Group, LossScale, ParameterPlace, Plan, RECORD_BYTES, Region, Role, SLOTS, STEP_BYTES};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +37,8 @@ pub struct Session {
     test_labels: Vec<u32>,
     /// What is kept for each trained parameter, and under which name.
     states: Vec<(Arena, &'static str)>,
+    /// Whether the loss is scaled.
+    scaled: bool,
     /// Of the training and of the test images, where they are not resident.
     windows: [Option<Window>; 2],
 }
@@ -83,6 +85,10 @@ impl Session {
         if let Some(weights) = settings.class_weights.numbers(dataset)? {
             memory.write(gpu, &whole(Role::Input(CLASS_WEIGHTS.into())), bytemuck::cast_slice(&weights))?;
         }
+        if settings.amp {
+            memory.write(gpu, &whole(Role::Input(LOSS_SCALE.into())), bytemuck::bytes_of(&LossScale::FIRST))?;
+            memory.write(gpu, &whole(Role::Input(LOSS_SCALE_HISTORY.into())), &[0; 8])?;
+        }
         let train_step = Executable::new(gpu, &train, &memory).await?;
         let eval_step = Executable::new(gpu, &eval, &memory).await?;
         let names = settings.optimizer.state_names().iter().enumerate();
@@ -103,6 +109,7 @@ impl Session {
             test_samples: dataset.test.len(),
             test_labels: dataset.test.labels.clone(),
             states,
+            scaled: settings.amp,
             train,
             eval,
             windows,
@@ -168,6 +175,17 @@ impl Session {
                 .take_exact(&names, |name| name.starts_with(STATE) && !names.iter().any(|(other, _)| other == name))?;
             self.write_parameters(arena, &numbers)?;
         }
+        if self.scaled {
+            let name = format!("{STATE}{SCALE}");
+            let other = |found: &str| found.starts_with(STATE) && found != name;
+            let numbers = file.take_exact(&[(name.clone(), vec![3])], other)?;
+            for (name, numbers) in
+                [LOSS_SCALE, LOSS_SCALE_HISTORY].into_iter().zip([&numbers[0][..1], &numbers[0][1..]])
+            {
+                let region = Region { role: Role::Input(name.into()), offset: 0, size: 4 * numbers.len() as u64 };
+                self.memory.write(&self.gpu, &region, bytemuck::cast_slice(numbers))?;
+            }
+        }
         Ok(())
     }
 
@@ -177,6 +195,14 @@ impl Session {
         self.save(&mut file, Arena::Parameters, "").await?;
         for (arena, state) in self.states.clone() {
             self.save(&mut file, arena, &format!("{STATE}{state}.")).await?;
+        }
+        if self.scaled {
+            let mut numbers = vec![];
+            for (name, count) in [(LOSS_SCALE, 1), (LOSS_SCALE_HISTORY, 2)] {
+                let buffer = self.memory.get(&Role::Input(name.into()))?;
+                numbers.extend(floats(&self.download.download(&self.gpu, buffer, 0, 4 * count).await?));
+            }
+            checkpoint::insert(&mut file, &format!("{STATE}{SCALE}"), &[3], numbers)?;
         }
         Ok(file)
     }

@@ -38,6 +38,11 @@ pub struct Settings {
     /// Compute activations again for the backward pass where that takes less memory than to keep them. Numbers do not
     /// change.
     pub recompute: bool,
+    /// Store activations and their gradients as 16-bit floating point (automatic mixed precision): half the memory, and half
+    /// of what kernels read and write. Sums, weights, their gradients and the optimizer's state stay in f32; the loss is
+    /// scaled, and a step whose gradients overflow is skipped, see [`LossScale`](crate::plan::LossScale). Needs an adapter
+    /// with `SHADER_F16`. Rates and corrections of the optimizer follow the count of all steps, skipped ones included.
+    pub amp: bool,
     /// The rate of every dropout, in place of the layers' own.
     pub dropout: Option<f32>,
     /// Of the first weights, of the order of samples and of what is dropped.
@@ -76,6 +81,7 @@ impl Settings {
             groups: Groups::default(),
             average: None,
             recompute: false,
+            amp: false,
             dropout: None,
             seed: 0,
             shuffle: true,

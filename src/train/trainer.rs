@@ -95,6 +95,12 @@ impl<'a> Trainer<'a> {
         self
     }
 
+    /// Stores activations and their gradients as 16-bit floating point, see [`Settings::amp`].
+    pub fn amp(mut self) -> Self {
+        self.settings.amp = true;
+        self
+    }
+
     /// Does not train the layers at and below these paths, see [`Settings::groups`].
     pub fn freeze(mut self, paths: &[&str]) -> Self {
         self.settings.groups.frozen.extend(paths.iter().map(ToString::to_string));

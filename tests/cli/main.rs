@@ -1,5 +1,6 @@
 //! The program from outside: what it prints, what it leaves, how it fails.
 
+mod amp;
 mod bad_files;
 mod bad_usage;
 mod commands;

@@ -33,7 +33,7 @@ fn a_run_that_does_not_fit_is_refused_with_what_would() {
     within(dir.path(), half, &options).ends_with(0);
     within(dir.path(), again, "train --batch-size 512 --recompute --steps 1 --out run2").ends_with(0);
     within(dir.path(), 1, "train --batch-size 512 --steps 1 --out run3")
-        .fails_with(1, &["the least that --recompute and a smaller --batch-size"]);
+        .fails_with(1, &["the least that --recompute, --amp or a smaller --batch-size"]);
 }
 
 #[test]

@@ -29,6 +29,9 @@ pub struct Options {
     /// Measure forward passes with loss instead of training steps
     #[arg(long)]
     forward: bool,
+    /// Store activations and their gradients as 16-bit floating point
+    #[arg(long)]
+    amp: bool,
     /// Steps to measure [default: as many as two seconds take]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
@@ -71,7 +74,12 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
         bar.finish_and_clear();
     }
     let workers = Some(&context.workers).filter(|_| Workers::concern(gpu.info()));
-    let what = if options.forward { "forward passes" } else { "training steps" };
+    let what = match (options.forward, options.amp) {
+        (true, false) => "forward passes",
+        (true, true) => "forward passes with --amp",
+        (false, false) => "training steps",
+        (false, true) => "training steps with --amp",
+    };
     if options.json {
         let results: Vec<_> = all.iter().map(as_json).collect();
         out::json(&json!({
@@ -121,7 +129,7 @@ async fn measure(gpu: &Gpu, name: &str, begin: Instant, options: &Options) -> Re
     let dataset = dataset.fit(input)?;
     // The optimizer of the measurements that it is compared with.
     let optimizer = Sgd::new(1e-3).momentum(0.9).into();
-    let settings = Settings { batch_size: options.batch, optimizer, ..Settings::default() };
+    let settings = Settings { batch_size: options.batch, optimizer, amp: options.amp, ..Settings::default() };
     let mut session = Session::new(gpu, &model, &dataset, &settings).await?;
     let network = model.trace(options.batch, input)?;
     session.initialize(&network.graph, settings.seed)?;

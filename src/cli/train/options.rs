@@ -69,6 +69,10 @@ pub struct Options {
     /// Compute activations again for the backward pass instead of keeping them: less memory, the same numbers
     #[arg(long)]
     pub recompute: bool,
+    /// Store activations and their gradients as 16-bit floating point, and scale the loss: half the memory. Sums, weights and
+    /// optimizer stay in 32 bits
+    #[arg(long)]
+    pub amp: bool,
     /// Do not train the layers at and below these paths
     #[arg(long, value_name = "PATH,...", value_delimiter = ',')]
     pub freeze: Vec<String>,

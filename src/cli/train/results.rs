@@ -35,6 +35,10 @@ pub fn print(
         out::counted(report.steps.len() as u64, "step"),
         out::duration(progress.elapsed().as_secs_f64())
     ))?;
+    if let Some((scale, skipped)) = report.last.loss_scale() {
+        let all = out::counted(report.last.step, "step");
+        out::print(format_args!("loss scale {scale}, {} of {all} skipped", out::count(skipped)))?;
+    }
     let planned = match report.peak_memory == progress.planned {
         true => "as planned".to_string(),
         false => format!("planned were {}", out::count(progress.planned)),
@@ -105,6 +109,8 @@ pub fn as_json(gpu: &Gpu, report: &Report, progress: &Progress, folder: &RunFold
         "seconds_to_first_step": progress.first_step.map(|time| time.as_secs_f64()),
         "planned_memory_bytes": progress.planned,
         "peak_memory_bytes": report.peak_memory,
+        "loss_scale": report.last.loss_scale().map(|(scale, _)| scale),
+        "skipped_steps": report.last.loss_scale().map(|(_, skipped)| skipped),
         "epochs": progress.done.iter().map(epoch).collect::<Vec<_>>(),
     })
 }

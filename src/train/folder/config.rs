@@ -60,6 +60,8 @@ pub struct Config {
     pub ema: Option<f64>,
     /// Whether activations are computed again for the backward pass instead of kept.
     pub recompute: Option<bool>,
+    /// Whether activations and their gradients are stored as 16-bit floating point.
+    pub amp: Option<bool>,
     /// The rate of every dropout, if not each layer's own.
     pub dropout: Option<f32>,
     /// Of the first weights, of the order of samples and of what is dropped.
@@ -119,6 +121,7 @@ impl Config {
             freeze: (!settings.groups.frozen.is_empty()).then(|| settings.groups.frozen.clone()),
             ema: settings.average,
             recompute: settings.recompute.then_some(true),
+            amp: settings.amp.then_some(true),
             dropout: settings.dropout,
             seed: settings.seed,
             shuffle: settings.shuffle,
@@ -196,6 +199,7 @@ impl Config {
             groups: Groups { frozen: self.freeze.clone().unwrap_or_default(), spare_vectors },
             average: self.ema,
             recompute: self.recompute.unwrap_or(false),
+            amp: self.amp.unwrap_or(false),
             dropout: self.dropout,
             seed: self.seed,
             shuffle: self.shuffle,

@@ -9,6 +9,7 @@ fn settings_survive_the_file() {
         steps: Some(7),
         shuffle: false,
         recompute: true,
+        amp: true,
         seed: 1 << 40,
         augment: "crop:2,mixup:0.2".parse().unwrap(),
         ..Settings::default()

@@ -1,0 +1,56 @@
+//! `--amp`, wherever there is such an option.
+
+use crate::program::{Done, command, folder, metrics, wgrad};
+
+/// Whether the adapter that is taken by itself stores 16-bit numbers.
+fn half(dir: &std::path::Path) -> bool {
+    let devices = wgrad(dir, "devices --json").ends_with(0).json();
+    let used = devices.as_array().unwrap().iter().find(|device| device["chosen"] == true).cloned();
+    used.is_some_and(|device| device["features"].as_array().unwrap().iter().any(|name| name == "f16"))
+}
+
+#[test]
+fn runs_in_16_bits_stop_go_on_and_are_evaluated() {
+    let dir = folder();
+    if !half(dir.path()) {
+        return;
+    }
+    let options = "train --amp --optimizer sgd --lr 0.02 --seed 3";
+    let whole = wgrad(dir.path(), &format!("{options} --steps 12 --out whole --json")).ends_with(0).json();
+    assert_eq!((&whole["loss_scale"], &whole["skipped_steps"]), (&65536.0.into(), &0.into()));
+    wgrad(dir.path(), &format!("{options} --steps 5 --out part")).ends_with(0);
+    let text = wgrad(dir.path(), "train --resume --steps 12 --out part").ends_with(0).stdout;
+    assert!(text.contains("loss scale 65536, 0 of 12 steps skipped"), "{text}");
+    let files = ["whole", "part"].map(|run| crate::program::bytes(dir.path().join(run).join("checkpoint.safetensors")));
+    assert!(files[0] == files[1], "the resumed run has another checkpoint");
+    // A run without stays one without.
+    wgrad(dir.path(), "train --steps 2 --out plain").ends_with(0);
+    wgrad(dir.path(), "train --resume --amp --steps 4 --out plain")
+        .fails_with(2, &["--amp is true, but the run in plain has false"]);
+    assert_eq!(metrics(&dir.path().join("plain")).iter().filter(|row| row.contains("train")).count(), 2);
+
+    let weights = "--weights whole/checkpoint.safetensors";
+    let [half, full] = ["--amp", ""]
+        .map(|amp| wgrad(dir.path(), &format!("eval {weights} --data digits --json {amp}")).ends_with(0).json());
+    assert_eq!(
+        half["loss"].as_f64().map(|loss| loss as f32),
+        whole["epochs"][0]["test_loss"].as_f64().map(|x| x as f32)
+    );
+    let difference = half["loss"].as_f64().unwrap() / full["loss"].as_f64().unwrap() - 1.0;
+    assert!(difference != 0.0 && difference.abs() < 1e-3, "{difference}");
+    wgrad(dir.path(), "bench lenet5 --amp --steps 2 --json").ends_with(0);
+    let memory = |amp: &str| wgrad(dir.path(), &format!("summary lenet5 --plan --json {amp}")).ends_with(0).json();
+    let [half, full] = ["--amp", ""].map(|amp| memory(amp)["plan"]["activation_bytes"].as_u64().unwrap());
+    assert!(half < full * 3 / 4, "{half} of {full}");
+}
+
+#[test]
+fn adapters_without_16_bits_say_so() {
+    let dir = folder();
+    let refused: Done = command(dir.path(), "--adapter gl train --amp --steps 1 --out run").output().unwrap().into();
+    if refused.stderr.contains("no usable GPU adapter") {
+        return;
+    }
+    refused.fails_with(2, &["does not store 16-bit floating point", "leave --amp out"]);
+    assert!(!dir.path().join("run").exists(), "a run was begun");
+}
