@@ -14,7 +14,8 @@
 // +-2 of the paper, because no power of a point gets large.
 //
 // One subgroup to a workgroup, four channels to a lane, a block of tiles one after the other: where a tile lies is the same
-// for all lanes, and counted, because CPU drivers divide lane by lane.
+// for all lanes, and counted, because CPU drivers divide lane by lane. Windows overlap: what the next one along x needs of
+// this one is kept, of 72 vectors in whole rows of F(4x4) 48.
 
 const LANES: u32 = 8u;
 const M: i32 = 4;
@@ -26,6 +27,8 @@ const IN: i32 = 1; // pixels to a vector of x: W and where windows begin are mul
 const OFFSET: i32 = 0; // pixels before the window, so that it begins with a whole vector
 const VECTORS: i32 = 6; // OFFSET + TAKEN in vectors, rounded up
 const WIDTH: i32 = 6; // VECTORS * IN
+const KEPT: i32 = 2; // VECTORS - M / IN: of a row of a window, the first of the next one
+const ALL_KEPT: u32 = 48u; // 4 * TAKEN * KEPT, at least one
 alias X = f32;
 
 struct Dims {
@@ -86,29 +89,64 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   var n = first / (dims.tiles_w * dims.tiles_h);
   let at = (block * dims.quads + quad) * 32;
   let stride = dims.blocks * dims.quads * 32;
+  let channels = dims.channels;
+  let h = dims.h;
+  let w = dims.w;
+  let channel0 = (dims.first_quad + quad) * 4;
   var total = vec4<f32>(0.0);
+  var kept: array<X, ALL_KEPT>;
   for (var tile = 0; tile < 32; tile += 1) {
     let row0 = ty * M - dims.padding_h;
     let column0 = tx * M - dims.padding_w - OFFSET;
+    let known = first + tile < dims.tiles;
+    // A loop, because drivers jump over its body; what an `if` guards they compute in any case.
+    let begins = select(0, 1, KEPT > 0 && (tile == 0 || tx == 0));
+    for (var once = 0; once < begins; once += 1) {
+      // unroll
+      for (var c = 0; c < 4; c += 1) {
+        let plane = (n * channels + channel0 + c) * h;
+        // unroll
+        for (var i = 0; i < TAKEN; i += 1) {
+          let row = row0 + i;
+          let row_inside = known && channel0 + c < channels && row >= 0 && row < h;
+          let line = (plane + row) * w + column0;
+          // unroll
+          for (var j = 0; j < KEPT; j += 1) {
+            let inside = row_inside && column0 + j * IN >= 0 && column0 + j * IN < w;
+            kept[(c * TAKEN + i) * KEPT + j] = select(X(), x[u32(select(0, line + j * IN, inside)) / u32(IN)], inside);
+          }
+        }
+      }
+    }
     var d: array<vec4<f32>, 36>;
     // unroll
     for (var c = 0; c < 4; c += 1) {
-      let channel = (dims.first_quad + quad) * 4 + c;
-      let known = channel < dims.channels && first + tile < dims.tiles;
-      let plane = (n * dims.channels + channel) * dims.h;
+      let plane = (n * channels + channel0 + c) * h;
       // unroll
       for (var i = 0; i < TAKEN; i += 1) {
         let row = row0 + i;
-        let line = (plane + row) * dims.w + column0;
-        let row_inside = known && row >= 0 && row < dims.h;
+        let row_inside = known && channel0 + c < channels && row >= 0 && row < h;
+        let line = (plane + row) * w + column0;
+        var read: array<X, VECTORS>;
+        // unroll
+        for (var j = 0; j < KEPT; j += 1) {
+          read[j] = kept[(c * TAKEN + i) * KEPT + j];
+        }
+        // unroll
+        for (var j = KEPT; j < VECTORS; j += 1) {
+          let inside = row_inside && column0 + j * IN >= 0 && column0 + j * IN < w;
+          read[j] = select(X(), x[u32(select(0, line + j * IN, inside)) / u32(IN)], inside);
+        }
+        // unroll
+        for (var j = 0; j < KEPT; j += 1) {
+          kept[(c * TAKEN + i) * KEPT + j] = read[VECTORS - KEPT + j];
+        }
         var pixels: array<f32, WIDTH>;
         // unroll
         for (var j = 0; j < VECTORS; j += 1) {
-          let inside = row_inside && column0 + j * IN >= 0 && column0 + j * IN < dims.w;
-          let read = x[select(0, line + j * IN, inside) / IN];
           // unroll
           for (var e = 0; e < IN; e += 1) {
-            pixels[j * IN + e] = select(0.0, part(read, e), inside);
+            pixels[j * IN + e] = part(read[j], e);
           }
         }
         // unroll

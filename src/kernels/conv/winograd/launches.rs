@@ -85,6 +85,7 @@ impl Winograd {
         let read = [4, 2].into_iter().find(whole).unwrap_or(1);
         let offset = (-image.padding[1]).rem_euclid(read as i64) as usize;
         let width = (offset + taken).next_multiple_of(read);
+        let kept = width / read - self.m / read;
         let kernel = self
             .kernel("winograd_tiles", self.lanes(ctx))
             .define("TAKEN", taken)
@@ -93,7 +94,9 @@ impl Winograd {
             .define("IN", read)
             .define("OFFSET", offset)
             .define("VECTORS", width / read)
-            .define("WIDTH", width);
+            .define("WIDTH", width)
+            .define("KEPT", kept)
+            .define("ALL_KEPT", format!("{}u", (4 * taken * kept).max(1)));
         let kernel = match read {
             1 => kernel,
             _ => kernel.define("X", format!("vec{read}<f32>")).define("part", "return v[i];"),
