@@ -73,7 +73,7 @@ fn program_on(model: &Model, dataset: &Dataset, settings: &Settings, rows: usize
     }
     program.groups = groups;
     program.recompute = settings.recompute;
-    program.half = half(settings);
+    program.half = if settings.amp { Half::Activations } else { Half::Never };
     program.loss_scale = loss_scale;
     program.update = Some(settings.update());
     program.record = Record::Loss { loss, hits };
@@ -85,10 +85,6 @@ fn loss_scale(graph: &mut Graph, loss: Value) -> Result<LossScale> {
     let shape = graph.shape(loss).to_vec();
     let scale = graph.input(LOSS_SCALE, &shape, DType::F32)?;
     Ok(LossScale { scale, history: graph.input(LOSS_SCALE_HISTORY, &[2], DType::F32)? })
-}
-
-fn half(settings: &Settings) -> Half {
-    if settings.amp { Half::Activations } else { Half::Never }
 }
 
 /// Refuses paths at which there is nothing to freeze, and a network of which nothing is left to train.
@@ -137,7 +133,6 @@ impl RunPlan {
         program.groups = training.groups;
         program.weights = if settings.average.is_some() { Arena::Average } else { Arena::Parameters };
         program.recompute = settings.recompute;
-        program.half = half(settings);
         let eval = Plan::new(&program, target)?;
 
         let mut buffers = shared_buffers([&train, &eval]);

@@ -40,8 +40,10 @@ pub struct Settings {
     pub recompute: bool,
     /// Store activations and their gradients as 16-bit floating point (automatic mixed precision): half the memory, and half
     /// of what kernels read and write. Sums, weights, their gradients and the optimizer's state stay in f32; the loss is
-    /// scaled, and a step whose gradients overflow is skipped, see [`LossScale`](crate::plan::LossScale). Needs an adapter
-    /// with `SHADER_F16`. Rates and corrections of the optimizer follow the count of all steps, skipped ones included.
+    /// scaled, and a step whose gradients overflow is skipped, see [`LossScale`](crate::plan::LossScale). Evaluations are in
+    /// f32: they need no more memory, and running statistics of the first steps make activations that 16 bits cannot hold.
+    /// Needs an adapter with `SHADER_F16`. Rates and corrections of the optimizer follow the count of all steps, skipped ones
+    /// included.
     pub amp: bool,
     /// The rate of every dropout, in place of the layers' own.
     pub dropout: Option<f32>,

@@ -32,10 +32,9 @@ fn runs_in_16_bits_stop_go_on_and_are_evaluated() {
     let weights = "--weights whole/checkpoint.safetensors";
     let [half, full] = ["--amp", ""]
         .map(|amp| wgrad(dir.path(), &format!("eval {weights} --data digits --json {amp}")).ends_with(0).json());
-    assert_eq!(
-        half["loss"].as_f64().map(|loss| loss as f32),
-        whole["epochs"][0]["test_loss"].as_f64().map(|x| x as f32)
-    );
+    // Evaluations within a run are in 32 bits.
+    let tested = whole["epochs"][0]["test_loss"].as_f64().unwrap();
+    assert!((full["loss"].as_f64().unwrap() - tested).abs() < 1e-6 * tested, "{full} {tested}");
     let difference = half["loss"].as_f64().unwrap() / full["loss"].as_f64().unwrap() - 1.0;
     assert!(difference != 0.0 && difference.abs() < 1e-3, "{difference}");
     wgrad(dir.path(), "bench lenet5 --amp --steps 2 --json").ends_with(0);

@@ -17,8 +17,7 @@ pub fn print(gpu: &Gpu, model: &Model, dataset: &Dataset, report: &Report) -> Re
     let dataset = dataset.clone().fit(input)?;
     let (mean, std, classes) = (dataset.mean.clone(), dataset.std.clone(), dataset.classes.clone());
     let tensors = report.last.tensors.clone();
-    let half = if report.last.loss_scale().is_some() { Half::Activations } else { Half::Never };
-    let mut network = Trained { model: model.clone(), tensors, input, classes, mean, std, half };
+    let mut network = Trained { model: model.clone(), tensors, input, classes, mean, std, half: Half::Never };
     let test = &dataset.test;
     let read = |places: Range<usize>| Ok(dataset.choose(Part::Test, &places.collect::<Vec<_>>())?.pixels);
     let logits = classify::logits(gpu, &mut network, test.len(), read, 64, |_| ())?;
