@@ -29,6 +29,7 @@ USUAL = ["lenet5:64", "lenet5:256", "alexnet-cifar:32", "vgg11-cifar:32", "resne
 parser = argparse.ArgumentParser(description="wgrad beside PyTorch")
 parser.add_argument("tasks", nargs="*", default=USUAL, metavar="MODEL:BATCH")
 parser.add_argument("--forward", action="store_true", help="forward passes instead of training steps")
+parser.add_argument("--amp", action="store_true", help="16-bit activations on both sides, where wgrad's adapter has them")
 parser.add_argument("--rounds", type=int, default=3, help="alternations (default 3)")
 parser.add_argument("--seconds", type=float, default=3.0, help="of measuring per round and side (default 3)")
 parser.add_argument("--device", default="cpu", help="PyTorch's device (default cpu)")
@@ -49,6 +50,7 @@ def wgrad(model, batch, *more, **environment):
     command = [options.wgrad, "bench", model, "--batch", batch, "--json", *more]
     command += ["--adapter", options.adapter] if options.adapter else []
     command += ["--forward"] if options.forward else []
+    command += ["--amp"] if options.amp else []
     found = output(command, **environment)
     return {**found["results"][0], "adapter": found["adapter"]}
 
@@ -56,6 +58,7 @@ def wgrad(model, batch, *more, **environment):
 def torch(model, batch):
     command = [sys.executable, str(HERE / "torch_step.py"), model, batch, "--device", options.device]
     command += ["--seconds", str(options.seconds)] + (["--forward"] if options.forward else [])
+    command += ["--amp"] if options.amp else []
     return output(command)
 
 
@@ -101,7 +104,7 @@ for task in options.tasks:
     if options.json:
         continue
     if len(found) == 1:
-        what = "Forward passes" if options.forward else "Training steps"
+        what = ("Forward passes" if options.forward else "Training steps") + (" with --amp" if options.amp else "")
         print(f"{what}: wgrad on {found[0]['adapter']}, {found[0]['peer']}; {options.rounds} rounds in turn, medians\n")
         print(f"| {' | '.join(TITLES)} |\n|{'---|' * len(TITLES)}")
     print(line(found[-1]), flush=True)

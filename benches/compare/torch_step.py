@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Time one network in PyTorch; prints a line of JSON. compare.py runs this.
 
-    python3 benches/compare/torch_step.py MODEL BATCH [--forward] [--seconds S] [--device cpu|cuda] [--threads N]
+    python3 benches/compare/torch_step.py MODEL BATCH [--forward] [--amp] [--seconds S] [--device cpu|cuda] [--threads N]
 
 The networks are those that tests/goldens compares with. A training step is forward, backward and
-SGD with momentum 0.9, as `wgrad bench` measures it; float32, TF32 off. Steps are queued as in a
+SGD with momentum 0.9, as `wgrad bench` measures it; float32, TF32 off. With --amp under autocast:
+float16 with a GradScaler on CUDA, bfloat16 on a CPU. Steps are queued as in a
 training loop that reads its loss now and then: the device is waited for once per group of steps.
 """
 
@@ -22,6 +23,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("model")
 parser.add_argument("batch", type=int)
 parser.add_argument("--forward", action="store_true")
+parser.add_argument("--amp", action="store_true")
 parser.add_argument("--seconds", type=float, default=4.0)
 parser.add_argument("--device", default="cpu")
 parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -59,19 +61,24 @@ def main():
     y = torch.randint(0, classes, (options.batch,), device=options.device)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9)
     auxiliary = NETWORKS[options.model][4]
+    cuda = options.device == "cuda"
+    autocast = torch.autocast(options.device, torch.float16 if cuda else torch.bfloat16, enabled=options.amp)
+    scaler = torch.amp.GradScaler(options.device, enabled=options.amp and cuda)
 
     def step():
         if options.forward:
-            with torch.no_grad():
+            with torch.no_grad(), autocast:
                 return F.cross_entropy(net(x), y)
         optimizer.zero_grad(set_to_none=True)
-        outputs = net(x)
-        outputs = [outputs] if torch.is_tensor(outputs) else list(outputs)
-        loss = F.cross_entropy(outputs[0], y)
-        for weight, output in zip(auxiliary, outputs[1:]):
-            loss = loss + weight * F.cross_entropy(output, y)
-        loss.backward()
-        optimizer.step()
+        with autocast:
+            outputs = net(x)
+            outputs = [outputs] if torch.is_tensor(outputs) else list(outputs)
+            loss = F.cross_entropy(outputs[0], y)
+            for weight, output in zip(auxiliary, outputs[1:]):
+                loss = loss + weight * F.cross_entropy(output, y)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
         return loss
 
     step().item()

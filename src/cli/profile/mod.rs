@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use wgrad::data::{Dataset, Need, Part};
 use wgrad::gpu::{Ceilings, Gpu, Runner, StepNumbers, Timing};
 use wgrad::nn::{Model, models};
+use wgrad::plan::LossScale;
 use wgrad::train::{Settings, initial_state, training_program};
 use wgrad::{Error, Result};
 
@@ -24,6 +25,9 @@ pub struct Options {
     data: String,
     #[command(flatten)]
     reading: reading::Options,
+    /// Store activations and their gradients as 16-bit floating point
+    #[arg(long)]
+    amp: bool,
     /// How often each step is timed; the median counts
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..))]
     repeat: u64,
@@ -88,7 +92,7 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
 
 /// The median time of each dispatch of a training step on the first images of `dataset`, one after the other.
 fn measure(gpu: &Gpu, model: &Model, dataset: &Dataset, options: &Options) -> Result<(Runner, Vec<Timing>)> {
-    let settings = Settings { batch_size: options.batch, ..Settings::default() };
+    let settings = Settings { batch_size: options.batch, amp: options.amp, ..Settings::default() };
     let program = training_program(model, dataset, &settings)?;
     let train = &dataset.train;
     let order: Vec<u32> = (0..train.len() as u32).collect();
@@ -99,8 +103,13 @@ fn measure(gpu: &Gpu, model: &Model, dataset: &Dataset, options: &Options) -> Re
             match name {
                 "train.images" => runner.feed(value, &train.pixels)?,
                 "train.labels" => runner.feed(value, bytemuck::cast_slice(&train.labels))?,
-                _ => runner.feed(value, bytemuck::cast_slice(&order))?,
+                "train.order" => runner.feed(value, bytemuck::cast_slice(&order))?,
+                _ => {}
             }
+        }
+        if let Some(LossScale { scale, history }) = program.loss_scale {
+            runner.feed(scale, bytemuck::bytes_of(&LossScale::FIRST))?;
+            runner.feed(history, &[0; 8])?;
         }
         let parameters = program.graph.state().zip(initial_state(&program.graph, 0));
         for ((_, value, _), numbers) in parameters {
