@@ -53,6 +53,11 @@ impl TensorFile {
         Self { path: "(in memory)".into(), ..Self::default() }
     }
 
+    /// Where it was read.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Lets the tensors whose names begin with `prefix` take the place of those that are called what follows it.
     pub(crate) fn promote(&mut self, prefix: &str) {
         for (name, tensor) in std::mem::take(&mut self.tensors) {

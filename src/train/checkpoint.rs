@@ -60,7 +60,7 @@ impl Checkpoint {
     /// [`LossScale`](crate::plan::LossScale).
     pub fn loss_scale(&self) -> Option<(f32, u64)> {
         let tensor = self.tensors.get(&format!("{STATE}{SCALE}")).ok()?;
-        Some((tensor.data[0], tensor.data[2] as u64))
+        Some((*tensor.data.first()?, *tensor.data.get(2)? as u64))
     }
 
     /// The weights alone: their averages, where the run keeps averages.

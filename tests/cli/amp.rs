@@ -1,6 +1,7 @@
 //! `--amp`, wherever there is such an option.
 
 use crate::program::{Done, command, folder, metrics, wgrad};
+use wgrad::io::{HostTensor, TensorFile};
 
 /// Whether the adapter that is taken by itself stores 16-bit numbers.
 fn half(dir: &std::path::Path) -> bool {
@@ -41,6 +42,35 @@ fn runs_in_16_bits_stop_go_on_and_are_evaluated() {
     let memory = |amp: &str| wgrad(dir.path(), &format!("summary lenet5 --plan --json {amp}")).ends_with(0).json();
     let [half, full] = ["--amp", ""].map(|amp| memory(amp)["plan"]["activation_bytes"].as_u64().unwrap());
     assert!(half < full * 3 / 4, "{half} of {full}");
+}
+
+/// A checkpoint without the scale of its loss, or with one that cannot be, is refused by name.
+#[test]
+fn a_damaged_scale_is_refused() {
+    let dir = folder();
+    if !half(dir.path()) {
+        return;
+    }
+    wgrad(dir.path(), "train --amp --steps 2 --out run").ends_with(0);
+    let path = dir.path().join("run/checkpoint.safetensors");
+    let whole = TensorFile::read(&path).unwrap();
+    for (scale, complaint) in [
+        (None, "optimizer.loss_scale"),
+        (Some(vec![0.0, 1.0, 0.0]), "begins with 0; it must be the positive factor"),
+        (Some(vec![f32::NAN, 1.0, 0.0]), "begins with NaN"),
+        (Some(vec![1024.0]), "optimizer.loss_scale"),
+    ] {
+        let mut changed = TensorFile::new();
+        changed.metadata = whole.metadata.clone();
+        for (name, tensor) in whole.iter().filter(|(name, _)| *name != "optimizer.loss_scale") {
+            changed.insert(name, tensor.clone()).unwrap();
+        }
+        if let Some(data) = scale {
+            changed.insert("optimizer.loss_scale", HostTensor { shape: vec![data.len()], data }).unwrap();
+        }
+        changed.write(&path).unwrap();
+        wgrad(dir.path(), "train --resume --steps 4 --out run").fails_with(2, &["checkpoint.safetensors", complaint]);
+    }
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! What outlives a session: weights, optimizer state and the scale of the loss, to and from files.
 
 use super::{Session, floats};
-use crate::Result;
 use crate::graph::Graph;
 use crate::io::{Loaded, TensorFile};
 use crate::plan::{Arena, Group, ParameterPlace, Plan, Region, Role};
 use crate::train::checkpoint::{self, SCALE, STATE};
 use crate::train::initial_state;
 use crate::train::run_plan::{LOSS_SCALE, LOSS_SCALE_HISTORY};
+use crate::{Error, Result};
 
 impl Session {
     /// Draws first weights from `seed`.
@@ -48,6 +48,11 @@ impl Session {
             let name = format!("{STATE}{SCALE}");
             let other = |found: &str| found.starts_with(STATE) && found != name;
             let numbers = file.take_exact(&[(name.clone(), vec![3])], other)?;
+            let scale = numbers[0][0];
+            if !(scale.is_finite() && scale > 0.0) {
+                let message = format!("tensor `{name}` begins with {scale}; it must be the positive factor of a loss");
+                return Err(Error::format(file.path(), message));
+            }
             for (name, numbers) in
                 [LOSS_SCALE, LOSS_SCALE_HISTORY].into_iter().zip([&numbers[0][..1], &numbers[0][1..]])
             {
