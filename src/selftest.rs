@@ -181,8 +181,8 @@ async fn compare_program(
     Ok(check)
 }
 
-/// The size of number that a tensor's roundings are a part of: its largest element, or where differences are taken, that
-/// of what they are taken of.
+/// The size of number that a tensor's roundings are a part of: its largest element, or where what is added up may cancel
+/// out, that of the terms.
 fn scale(graph: &Graph, value: Value, evaluated: &[Option<Array>]) -> f64 {
     let largest = |value: Value| {
         let numbers = evaluated[value.index()].iter().flat_map(|array| &array.data);
@@ -196,6 +196,9 @@ fn scale(graph: &Graph, value: Value, evaluated: &[Option<Array>]) -> f64 {
         Op::NormBackward(_) => {
             inputs().enumerate().filter(|(i, _)| [0, 3, 4].contains(i)).map(|(_, &input)| largest(input)).product()
         }
+        // A gradient by a bias is a sum whose terms may cancel each other.
+        Op::Conv2dBackwardWeight(_) if node.outputs.get(1) == Some(&value) => largest(node.inputs[1]),
+        Op::MatMul(_) if node.outputs.get(1) == Some(&value) => largest(node.inputs[0]),
         Op::SoftmaxBackward(_) => inputs().map(|&input| largest(input)).product(),
         Op::Binary(Binary::Add | Binary::Sub) => inputs().map(|&input| largest(input)).fold(0.0, f64::max),
         Op::Binary(Binary::Mul) => inputs().map(|&input| scale(graph, input, evaluated)).product(),

@@ -85,15 +85,15 @@ fn a_longer_cosine_is_another_one() {
     assert_eq!(checkpoint(&dir.path().join("run")).step, 46);
 }
 
-/// Two epochs of 360 steps.
-const LONG: &str = "train --batch-size 4 --epochs 2 --optimizer sgd --lr 0.01 --out";
+/// Two epochs of 719 steps, so that fast machines are not done with the second one before they hear a signal.
+const LONG: &str = "train --batch-size 2 --epochs 2 --optimizer sgd --lr 0.01 --out";
 
 /// Begins a long run and sends `signal` in the middle of its second epoch.
 fn stopped(dir: &Path, out: &str, signal: &str) -> Done {
     let child = command(dir, &format!("{LONG} {out}")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let begin = Instant::now();
     let rows = || std::fs::read_to_string(dir.join(out).join("metrics.csv")).map_or(0, |text| text.lines().count());
-    while rows() < 365 {
+    while rows() < 724 {
         assert!(begin.elapsed() < Duration::from_secs(60), "the run does not come on");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -108,23 +108,23 @@ fn interrupted_and_killed_runs_resume_bit_for_bit() {
     let dir = folder();
     wgrad(dir.path(), &format!("{LONG} whole")).ends_with(0);
     let run = |name: &str| dir.path().join(name);
-    assert_eq!((checkpoint(&run("whole")).step, checkpoint(&run("whole")).evaluated), (720, 2));
+    assert_eq!((checkpoint(&run("whole")).step, checkpoint(&run("whole")).evaluated), (1438, 2));
 
     let done = stopped(dir.path(), "stopped", "INT").ends_with(130);
     assert!(done.stderr.contains("wgrad train --resume --out stopped"), "{done:#?}");
     let step = checkpoint(&run("stopped")).step;
-    assert!(step > 360 && step < 720, "not in the middle of an epoch: {step}");
-    assert!(done.stderr.contains(&format!("stopped after step {step} of 720")), "{done:#?}");
+    assert!(step > 719 && step < 1438, "not in the middle of an epoch: {step}");
+    assert!(done.stderr.contains(&format!("stopped after step {step} of 1438")), "{done:#?}");
     assert_tidy(&run("stopped"));
     wgrad(dir.path(), "train --resume --out stopped").ends_with(0);
     assert_equal(&run("whole"), &run("stopped"));
 
     let done = stopped(dir.path(), "killed", "KILL");
     assert_eq!(done.status, None);
-    assert_eq!(checkpoint(&run("killed")).step, 360);
+    assert_eq!(checkpoint(&run("killed")).step, 719);
     // The last of them may be cut off anywhere.
     let rows = String::from_utf8(bytes(run("killed").join("metrics.csv"))).unwrap();
-    assert!(rows.lines().count() > 363, "there are rows behind the checkpoint");
+    assert!(rows.lines().count() > 722, "there are rows behind the checkpoint");
     wgrad(dir.path(), "train --resume --out killed").ends_with(0);
     assert_equal(&run("whole"), &run("killed"));
 }
