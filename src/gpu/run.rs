@@ -139,8 +139,8 @@ impl Runner {
         self.gpu.wait(Some(submission))
     }
 
-    /// Runs all dispatches once, each tensor filled with NaN (of 32 bits and of 16) before the first dispatch that writes it: an element that no
-    /// kernel writes is found out.
+    /// Runs all dispatches once, each tensor filled with NaN (of 32 bits and of 16) before the first dispatch that writes it:
+    /// an element that no kernel writes is found out.
     pub async fn run_poisoned(&self) -> Result<()> {
         let largest = self.plan.buffers.values().copied().max().unwrap_or(4).min(16 << 20);
         let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;

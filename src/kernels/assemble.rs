@@ -10,8 +10,9 @@
 //! | `var<storage, read>` | `var<storage, read_write>`: tensors share buffers, and a dispatch may not bind one buffer both ways |
 //! | `// unroll` above `for (var i = A; i < B; i += C) {` | the body once for each value of `i`, arithmetic on constants in its indices done |
 //!
-//! Bindings that hold 16-bit floating point are converted as they are read and stored (`half.rs`). And where dimensions are to be baked in, the uniform `dims` becomes a constant of the same name. Bounds of unrolled
-//! loops are integer literals or constants of the file.
+//! Bindings that hold 16-bit floating point are converted as they are read and stored (`half.rs`). Where dimensions are to
+//! be baked in, the uniform `dims` becomes a constant of the same name. Bounds of unrolled loops are integer literals or
+//! constants of the file.
 
 use super::fold::{Constants, Number, evaluate, fold, literal};
 use super::half::store_half;

@@ -94,7 +94,8 @@ pub struct Program {
     pub record: Record,
     /// Whether activations are computed again where that saves memory, see [`recompute`](super::recompute()).
     pub recompute: bool,
-    /// Which tensors are stored as 16-bit floating point; the target must be able to, see [`Target::half`](super::Target::half).
+    /// Which tensors are stored as 16-bit floating point; the target must be able to, see
+    /// [`Target::half`](super::Target::half).
     pub half: Half,
 }
 
