@@ -54,6 +54,7 @@ struct Dims {
 @group(0) @binding(3) var<storage, read_write> sums: array<vec4<f32>>;
 
 fn part(v: X, i: i32) -> f32 { return v; }
+fn vector(line: i32, column: i32, w: i32, row_inside: bool) -> X { let inside = row_inside && column >= 0 && column < w; return select(X(), x[u32(select(0, line + column, inside)) / u32(IN)], inside); }
 
 fn transform(d: array<vec4<f32>, 6>) -> array<vec4<f32>, 6> {
   let zero = vec4<f32>(0.0);
@@ -109,11 +110,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var i = 0; i < TAKEN; i += 1) {
           let row = row0 + i;
           let row_inside = known && channel0 + c < channels && row >= 0 && row < h;
-          let line = (plane + row) * w + column0;
           // unroll
           for (var j = 0; j < KEPT; j += 1) {
-            let inside = row_inside && column0 + j * IN >= 0 && column0 + j * IN < w;
-            kept[(c * TAKEN + i) * KEPT + j] = select(X(), x[u32(select(0, line + j * IN, inside)) / u32(IN)], inside);
+            kept[(c * TAKEN + i) * KEPT + j] = vector((plane + row) * w, column0 + j * IN, w, row_inside);
           }
         }
       }
@@ -126,7 +125,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       for (var i = 0; i < TAKEN; i += 1) {
         let row = row0 + i;
         let row_inside = known && channel0 + c < channels && row >= 0 && row < h;
-        let line = (plane + row) * w + column0;
         var read: array<X, VECTORS>;
         // unroll
         for (var j = 0; j < KEPT; j += 1) {
@@ -134,8 +132,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         // unroll
         for (var j = KEPT; j < VECTORS; j += 1) {
-          let inside = row_inside && column0 + j * IN >= 0 && column0 + j * IN < w;
-          read[j] = select(X(), x[u32(select(0, line + j * IN, inside)) / u32(IN)], inside);
+          read[j] = vector((plane + row) * w, column0 + j * IN, w, row_inside);
         }
         // unroll
         for (var j = 0; j < KEPT; j += 1) {
