@@ -128,7 +128,6 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("gather_augmented", include_str!("../../shaders/gather_augmented.wgsl")),
     ("gather_words", include_str!("../../shaders/gather_words.wgsl")),
     ("gradient_squares", include_str!("../../shaders/gradient_squares.wgsl")),
-    ("loss_scale", include_str!("../../shaders/loss_scale.wgsl")),
     ("loss_shares", include_str!("../../shaders/loss_shares.wgsl")),
     ("loss_sum", include_str!("../../shaders/loss_sum.wgsl")),
     ("matmul", include_str!("../../shaders/matmul.wgsl")),

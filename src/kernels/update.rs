@@ -1,6 +1,6 @@
 //! What ends a step, over the arenas of all parameters: gradients joined from several batches on `accumulate`, the norm
-//! by which they are clipped on `gradient_squares` and `clip_norm` (or `loss_scale`, where the loss was
-//! scaled), and the optimizer's update on `sgd`, `adam` or `rmsprop`.
+//! by which they are clipped on `gradient_squares` and `clip_norm` (which unscale them, too, where the
+//! loss was scaled), and the optimizer's update on `sgd`, `adam` or `rmsprop`.
 
 use super::wide::{WIDTH, widened};
 use super::{Dim, Kernel};
@@ -166,11 +166,10 @@ fn coefficient(
         out += invocations;
     }
     let dims = [Dim::U(count), Dim::F(limit.unwrap_or(f32::MAX))];
-    let mut operands = vec![partial, coefficient];
-    operands
-        .extend(loss_scale.into_iter().flat_map(|LossScale { scale, history }| [scale, history]).map(Operand::Value));
-    let kernel = if loss_scale.is_some() { "loss_scale" } else { "clip_norm" };
-    let launch = ctx.launch(Kernel::new(kernel), &dims, &operands, 64)?;
+    let scaled = |LossScale { scale, history }| [scale, history].map(Operand::Value);
+    let [scale, history] = loss_scale.map_or([Operand::Null; 2], scaled);
+    let kernel = Kernel::new("clip_norm").define("SCALED", loss_scale.is_some());
+    let launch = ctx.launch(kernel, &dims, &[partial, coefficient, scale, history], 64)?;
     launch.single_workgroup();
     launch.layer = LAYER.into();
     launch.cost(count.into(), format!("{count} sums"));
