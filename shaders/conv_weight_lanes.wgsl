@@ -8,9 +8,10 @@
 //   dw  [splits][K, C / groups, R, S],  db [splits][K], both overwritten; reduce_splits adds the splits up
 //
 // A lane has KL channels k (lane, lane + LANES, ...), CT input channels, TAP_ROWS rows of the filter and one split of the
-// rows (n, oh); it walks along them four positions at a time. The pixels are the same for all lanes: each loads a part of
-// them, and shuffles from known lanes bring them to all. As in conv_lanes, what would reach behind an edge is moved back
-// onto it and writes the same bits again.
+// rows (n, oh); it walks along them POS positions at a time, whole rows where they are short: reads cost more than
+// multiplications, and of the window of many positions less is read again. The pixels are the same for all lanes: each loads
+// a part of them, and shuffles from known lanes bring them to all. As in conv_lanes, channels that would reach behind an
+// edge are moved back onto it and write the same bits again.
 
 enable subgroups;
 
@@ -22,12 +23,20 @@ const DILATION_H: i32 = 1;
 const DILATION_W: i32 = 1;
 const KL: i32 = 1;
 const CT: i32 = 1;
-const SPAN_W: i32 = 6; // 3 * STRIDE_W + (TAP_COLS - 1) * DILATION_W + 1
-const WINDOW: i32 = 18; // CT * TAP_ROWS * SPAN_W
-const LOADS: i32 = 3; // pixels per lane: WINDOW / LANES, rounded up
+const POS: i32 = 4;
+const OFFSET: i32 = 0; // pixels before the window, so that it begins with a whole vector
+const VECTORS: i32 = 6; // OFFSET + (POS - 1) * STRIDE_W + (TAP_COLS - 1) * DILATION_W + 1, in vectors of x, rounded up
+const SPAN_W: i32 = 6; // VECTORS * IN
+const WINDOW: i32 = 18; // CT * TAP_ROWS * VECTORS
+const LOADS: i32 = 3; // vectors per lane: WINDOW / LANES, rounded up
 const TILE: i32 = 9; // TAP_ROWS * TAP_COLS * CT * KL
+const GRADS: i32 = 4; // KL * POS
+const EVEN: bool = false; // whether POS divides OW
 const BIAS: bool = false;
-alias DY = f32; // of dy, as many as divide OW
+const IN: i32 = 1; // pixels to a vector of x, a divisor of W
+const WIDE: i32 = 1; // numbers to a vector of dy, a divisor of OW and of POS
+alias X = f32;
+alias DY = f32;
 
 struct Dims {
   n: i32,
@@ -51,13 +60,13 @@ struct Dims {
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<X>;
 @group(0) @binding(2) var<storage, read> dy: array<DY>;
 @group(0) @binding(3) var<storage, read_write> dw: array<f32>;
 @group(0) @binding(4) var<storage, read_write> db: array<f32>;
 
-// Four neighbours of dy; those from the end of their line on are zero.
-fn load_dy(at: i32, room: i32) -> vec4<f32> { let inside = vec4<i32>(0, 1, 2, 3) < vec4<i32>(room); let i = select(vec4<i32>(0), vec4<i32>(at) + vec4<i32>(0, 1, 2, 3), inside); return select(vec4<f32>(0.0), vec4<f32>(dy[i.x], dy[i.y], dy[i.z], dy[i.w]), inside); }
+fn part(v: X, i: i32) -> f32 { return v; }
+fn single(v: DY, i: i32) -> f32 { return v; }
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -71,7 +80,7 @@ fn main(
   let block = rest % dims.tap_blocks;
   rest /= dims.tap_blocks;
   let tile = rest % (dims.groups * dims.tiles);
-  let part = rest / (dims.groups * dims.tiles);
+  let split = rest / (dims.groups * dims.tiles);
   let group = tile / dims.tiles;
   let k0 = group * dims.group_outputs;
   let channels = dims.groups * dims.group_channels;
@@ -83,21 +92,21 @@ fn main(
     output[k] = k0 + min((tile % dims.tiles * KL + k) * i32(LANES) + i32(lane), dims.group_outputs - 1);
   }
 
-  let first_row = part * dims.rows_per_split;
+  let first_row = split * dims.rows_per_split;
   let last_row = min(first_row + dims.rows_per_split, dims.n * dims.oh);
-  let blocks_w = (dims.ow + 3) / 4;
+  let blocks_w = (dims.ow + POS - 1) / POS;
   let steps = (last_row - first_row) * blocks_w;
 
-  // The pixels that this lane loads: channel, row and column in the window.
+  // The vectors of pixels that this lane loads: channel, row and first column in the window.
   var window_c: array<i32, LOADS>;
   var window_r: array<i32, LOADS>;
   var window_j: array<i32, LOADS>;
   // unroll
   for (var i = 0; i < LOADS; i += 1) {
     let at = min(i * i32(LANES) + i32(lane), WINDOW - 1);
-    window_c[i] = (group * dims.group_channels + c0 + at / (TAP_ROWS * SPAN_W)) * dims.h;
-    window_r[i] = (block * TAP_ROWS + at / SPAN_W % TAP_ROWS) * DILATION_H - dims.padding_h;
-    window_j[i] = at % SPAN_W - dims.padding_w;
+    window_c[i] = (group * dims.group_channels + c0 + at / (TAP_ROWS * VECTORS)) * dims.h;
+    window_r[i] = (block * TAP_ROWS + at / VECTORS % TAP_ROWS) * DILATION_H - dims.padding_h;
+    window_j[i] = at % VECTORS * IN - OFFSET - dims.padding_w;
   }
 
   var acc: array<f32, TILE>;
@@ -116,21 +125,29 @@ fn main(
   var ow0 = 0;
   for (var step = 0; step < steps; step += 1) {
     let image = n * channels * dims.h;
-    var pixels: array<f32, LOADS>;
+    var pixels: array<X, LOADS>;
     // unroll
     for (var i = 0; i < LOADS; i += 1) {
       let row = oh * dims.stride_h + window_r[i];
       let column = ow0 * STRIDE_W + window_j[i];
       let inside = row >= 0 && row < dims.h && column >= 0 && column < dims.w;
-      let pixel = x[select(0, (image + window_c[i] + row) * dims.w + column, inside)];
-      pixels[i] = select(0.0, pixel, inside);
+      let read = x[select(0, (image + window_c[i] + row) * dims.w + column, inside) / IN];
+      pixels[i] = select(X(), read, inside);
     }
-    var grads: array<vec4<f32>, KL>;
+    var grads: array<f32, GRADS>;
     // unroll
     for (var k = 0; k < KL; k += 1) {
-      let v = load_dy((n * outputs + output[k]) * plane + oh * dims.ow + ow0, dims.ow - ow0);
-      grads[k] = v;
-      total[k] += v.x + v.y + v.z + v.w;
+      let line = (n * outputs + output[k]) * plane + oh * dims.ow + ow0;
+      // unroll
+      for (var j = 0; j < POS; j += WIDE) {
+        let inside = EVEN || ow0 + j < dims.ow;
+        let read = dy[select(0, line + j, inside) / WIDE];
+        // unroll
+        for (var e = 0; e < WIDE; e += 1) {
+          grads[k * POS + j + e] = select(0.0, single(read, e), inside);
+          total[k] += grads[k * POS + j + e];
+        }
+      }
     }
     // unroll
     for (var c = 0; c < CT; c += 1) {
@@ -138,31 +155,36 @@ fn main(
       for (var r = 0; r < TAP_ROWS; r += 1) {
         var values: array<f32, SPAN_W>;
         // unroll
-        for (var j = 0; j < SPAN_W; j += 1) {
-          let at = (c * TAP_ROWS + r) * SPAN_W + j;
-          values[j] = subgroupShuffle(pixels[at / i32(LANES)], u32(at) % LANES);
+        for (var j = 0; j < VECTORS; j += 1) {
+          let at = (c * TAP_ROWS + r) * VECTORS + j;
+          let read = pixels[at / i32(LANES)];
+          // unroll
+          for (var e = 0; e < IN; e += 1) {
+            values[j * IN + e] = subgroupShuffle(part(read, e), u32(at) % LANES);
+          }
         }
         // unroll
         for (var s = 0; s < TAP_COLS; s += 1) {
-          let left = s * DILATION_W;
-          let four = vec4<f32>(values[left], values[left + STRIDE_W], values[left + 2 * STRIDE_W], values[left + 3 * STRIDE_W]);
           // unroll
           for (var k = 0; k < KL; k += 1) {
-            let product = grads[k] * four;
-            acc[((c * TAP_ROWS + r) * TAP_COLS + s) * KL + k] += (product.x + product.y) + (product.z + product.w);
+            let sum = ((c * TAP_ROWS + r) * TAP_COLS + s) * KL + k;
+            // unroll
+            for (var j = 0; j < POS; j += 1) {
+              acc[sum] += grads[k * POS + j] * values[OFFSET + s * DILATION_W + j * STRIDE_W];
+            }
           }
         }
       }
     }
-    let line_done = ow0 + 4 >= dims.ow;
-    ow0 = select(ow0 + 4, 0, line_done);
+    let line_done = ow0 + POS >= dims.ow;
+    ow0 = select(ow0 + POS, 0, line_done);
     oh += select(0, 1, line_done);
     let image_done = oh >= dims.oh;
     oh = select(oh, 0, image_done);
     n += select(0, 1, image_done);
   }
 
-  let base = (dims.first_split + part) * outputs;
+  let base = (dims.first_split + split) * outputs;
   // unroll
   for (var k = 0; k < KL; k += 1) {
     // unroll

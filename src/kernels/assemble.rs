@@ -11,8 +11,8 @@
 //! | `// unroll` above `for (var i = A; i < B; i += C) {` | the body once for each value of `i`, arithmetic on constants in its indices done |
 //!
 //! Bindings that hold 16-bit floating point are converted as they are read and stored (`half.rs`). Where dimensions are to
-//! be baked in, the uniform `dims` becomes a constant of the same name. Bounds of unrolled loops are integer literals or
-//! constants of the file.
+//! be baked in, the uniform `dims` becomes a constant of the same name. Bounds of unrolled loops are integer literals,
+//! constants of the file, variables of unrolled loops around them, and arithmetic on these.
 
 use super::fold::{Constants, Number, evaluate, fold, literal};
 use super::half::store_half;
@@ -128,7 +128,8 @@ fn unroll(lines: &[&str], constants: &Constants, known: &Constants, out: &mut St
             continue;
         }
         let head = lines.get(at + 1).ok_or("nothing follows an unroll mark")?;
-        let (name, values) = loop_head(head, constants).ok_or_else(|| format!("cannot unroll {}", head.trim()))?;
+        let names: Constants = constants.iter().chain(&known).map(|(name, number)| (name.clone(), *number)).collect();
+        let (name, values) = loop_head(head, &names).ok_or_else(|| format!("cannot unroll {}", head.trim()))?;
         let indent = head.len() - head.trim_start().len();
         let end = (at + 2..lines.len())
             .find(|&i| lines[i].trim() == "}" && lines[i].len() - lines[i].trim_start().len() == indent)

@@ -23,7 +23,7 @@ impl Number {
 /// Names and their numbers.
 pub type Constants = HashMap<String, Number>;
 
-/// The number of `text`, if it consists of nothing but literals, constants, casts and arithmetic.
+/// The number of `text`, if it consists of nothing but literals, constants, casts, `max`, `min` and arithmetic.
 pub fn evaluate(text: &str, constants: &Constants) -> Option<Number> {
     let mut parser = Parser { rest: text.trim(), constants };
     let number = parser.sum()?;
@@ -67,6 +67,15 @@ impl Parser<'_> {
         let end = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
+        if ["max", "min"].contains(&word) {
+            self.take(&['('])?;
+            let first = self.sum()?;
+            self.take(&[','])?;
+            let second = self.sum()?;
+            self.take(&[')'])?;
+            let first_wins = (first.value > second.value) == (word == "max");
+            return Some(if first_wins { first } else { second });
+        }
         if let Some(kind) = [("i32", 'i'), ("u32", 'u')].iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind) {
             self.take(&['('])?;
             let inner = self.sum()?;
@@ -139,6 +148,7 @@ mod tests {
         let value = |text| evaluate(text, &constants).map(Number::literal);
         assert_eq!(value("(2i * 5 + 1) * KT - 4").as_deref(), Some("62i"));
         assert_eq!(value("u32(14 / 4) % 8u").as_deref(), Some("3u"));
+        assert_eq!(value("max(3 - KT, 0) + min(KT, 2 * 5)").as_deref(), Some("6i"));
         assert_eq!(value("i32(7u)").as_deref(), Some("7i"));
         assert_eq!(value("at + 1"), None);
         assert_eq!(value("1 / 0"), None);

@@ -112,6 +112,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("conv_lanes", include_str!("../../shaders/conv_lanes.wgsl")),
     ("conv_pack", include_str!("../../shaders/conv_pack.wgsl")),
     ("conv_quads", include_str!("../../shaders/conv_quads.wgsl")),
+    ("conv_samples", include_str!("../../shaders/conv_samples.wgsl")),
     ("conv_tiles", include_str!("../../shaders/conv_tiles.wgsl")),
     ("conv_weight", include_str!("../../shaders/conv_weight.wgsl")),
     ("conv_weight_lanes", include_str!("../../shaders/conv_weight_lanes.wgsl")),

@@ -1,11 +1,12 @@
 //! A dense convolution on `conv`, `conv_lanes` or `conv_quads` with `conv_pack`: how it is cut into tiles, and its launches.
 
 use super::phases::Phase;
-use super::{COLS, ROWS, i, span};
+use super::tile::{Family, Tile, widest};
+use super::{COLS, i, span};
 use crate::Result;
 use crate::graph::Node;
 use crate::kernels::activation::{runtime_epilogue, with_epilogue, with_runtime_epilogue};
-use crate::kernels::{Dim, Kernel, LIGHT};
+use crate::kernels::{Dim, Kernel};
 use crate::plan::{Lowering, Operand};
 
 /// One dense convolution as `conv` runs it: the forward pass, or one phase of the gradient by the input.
@@ -28,73 +29,6 @@ pub struct Direct {
     pub flops: u64,
 }
 
-/// How `conv` or `conv_lanes` cuts a convolution up.
-pub(super) struct Tile {
-    /// Lanes of a subgroup, where `conv_lanes` is to run.
-    pub(super) lanes: Option<usize>,
-    /// Rows of output positions of an invocation.
-    pub(super) rows: usize,
-    /// Columns of output positions.
-    pub(super) cols: usize,
-    /// Its channels.
-    pub(super) kt: usize,
-    /// Filter rows of an iteration.
-    pub(super) tap_rows: usize,
-    /// Its input channels: several where there is a single tap, and `conv_lanes` runs.
-    pub(super) channels: usize,
-    /// The most neighbours that are read or written at once.
-    pub(super) width: usize,
-}
-
-/// The most multiplications of vectors in an unrolled loop body: more would not fit into an instruction cache.
-const BODY: usize = 320;
-
-impl Tile {
-    fn new(lanes: Option<u32>, direct: &Direct) -> Self {
-        if let Some(lanes) = lanes.filter(|_| direct.is_quad()) {
-            return direct.quad_tile(lanes as usize);
-        }
-        let (outputs, output) = (direct.outputs, direct.output);
-        let (r, s) = (direct.taps[0].max(1), direct.taps[1].max(1));
-        let light = direct.flops < LIGHT;
-        let (rows, cols) = (ROWS.min(output[0]), COLS.min(output[1]));
-        let kt = match lanes {
-            // Tiles of even size, so that none is mostly empty.
-            Some(_) => {
-                let most = (BODY / (rows * s)).clamp(1, if light { 8 } else { 16 });
-                let even = outputs.div_ceil(outputs.div_ceil(most));
-                if r * s == 1 { even.next_multiple_of(4).min(outputs) } else { even }
-            }
-            None if outputs <= 4 => 4,
-            None => 8,
-        };
-        let whole = match lanes {
-            Some(_) => r * s * kt * rows <= if light { BODY / 2 } else { BODY },
-            None => r * s <= 9,
-        };
-        let (lanes, tap_rows) = (lanes.map(|lanes| lanes as usize), if whole { r } else { 1 });
-        let width = if light && direct.halo().is_none() { 2 } else { 4 };
-        let body = if light { BODY / 2 } else { BODY };
-        let fits = |channels: &usize| direct.inputs.is_multiple_of(*channels) && channels * rows * kt <= body;
-        let channels = match lanes {
-            Some(_) if r * s == 1 && kt.is_multiple_of(4) => [4, 2].into_iter().find(fits).unwrap_or(1),
-            _ => 1,
-        };
-        Self { lanes, rows, cols, kt, tap_rows, channels, width }
-    }
-
-    /// Weights of an iteration, filled up to whole vectors.
-    pub(super) fn padded(&self, s: usize) -> usize {
-        (self.tap_rows * s.max(1) * self.kt).next_multiple_of(4)
-    }
-}
-
-/// The most numbers, of those that `tile` allows, in vectors of which all of these extents are whole.
-fn widest(tile: &Tile, extents: [usize; 3]) -> usize {
-    let whole = |width: &usize| *width <= tile.width && extents.iter().all(|extent| extent.is_multiple_of(*width));
-    [4, 2].into_iter().find(whole).unwrap_or(1)
-}
-
 impl Direct {
     fn tile(&self, ctx: &Lowering) -> Tile {
         Tile::new(ctx.target.lanes, self)
@@ -103,14 +37,16 @@ impl Direct {
     /// See [`writes_once`].
     pub fn writes_once(&self, ctx: &Lowering) -> bool {
         let tile = self.tile(ctx);
-        if let Some(lanes) = tile.lanes.filter(|_| self.is_quad()) {
-            return self.quads_write_once(ctx, &tile, lanes);
+        match tile.family {
+            Family::Quads(lanes) => return self.quads_write_once(ctx, &tile, lanes),
+            Family::Samples(lanes) => return self.samples_write_once(ctx, &tile, lanes),
+            _ => {}
         }
         let whole = self.output[0].is_multiple_of(tile.rows)
             && self.output[1].is_multiple_of(tile.cols)
-            && (self.outputs.is_multiple_of(tile.kt) || (tile.lanes.is_none() && self.outputs < tile.kt));
+            && (self.outputs.is_multiple_of(tile.kt) || (tile.lanes().is_none() && self.outputs < tile.kt));
         let positions = self.n * (self.output[0] / tile.rows) * (self.output[1] / tile.cols);
-        match tile.lanes {
+        match tile.lanes() {
             Some(lanes) => {
                 let groups = self.groups * self.tiles(&tile) * (positions / lanes);
                 let rows = groups.div_ceil(ctx.target.max_workgroups as usize).max(1);
@@ -182,15 +118,17 @@ impl Direct {
             node.epilogue.mask.as_ref().filter(|_| !in_place).map_or(Operand::Null, |mask| Operand::Value(mask.output)),
             Operand::Value(node.outputs[0]),
         ];
-        if let Some(lanes) = tile.lanes.filter(|_| self.is_quad()) {
-            return self.launch_quads(ctx, node, &tile, lanes, &operands, note);
+        match tile.family {
+            Family::Quads(lanes) => return self.launch_quads(ctx, node, &tile, lanes, &operands, note),
+            Family::Samples(lanes) => return self.launch_samples(ctx, node, &tile, lanes, &operands, note),
+            _ => {}
         }
         // A phase without taps still writes its zeros: no input channels, no iterations.
         let empty = self.taps[0] * self.taps[1] == 0;
         let blocks = if empty { 1 } else { self.taps[0] / tile.tap_rows };
         let tiles = self.tiles(&tile);
         let positions = self.n * self.output[0].div_ceil(tile.rows) * self.output[1].div_ceil(tile.cols);
-        let per_tile = tile.lanes.map(|lanes| positions.div_ceil(lanes));
+        let per_tile = tile.lanes().map(|lanes| positions.div_ceil(lanes));
         let total = self.groups * tiles * per_tile.unwrap_or(positions);
         let mut dims = vec![
             i(self.n),
@@ -212,17 +150,17 @@ impl Direct {
             i(self.out_offset[1]),
             Dim::U(per_tile.unwrap_or(total) as u32),
         ];
-        match tile.lanes {
+        match tile.lanes() {
             Some(_) => dims.extend(runtime_epilogue(&node.epilogue, bias.is_some())),
             // Behind the extents of the result; `conv_lanes` has it as a constant.
             None => dims.insert(9, i(blocks)),
         }
         let mask = if in_place { "y" } else { "mask" };
-        let kernel = match tile.lanes {
+        let kernel = match tile.lanes() {
             Some(_) => with_runtime_epilogue(self.kernel(&tile, mask), &node.epilogue),
             None => with_epilogue(self.kernel(&tile, mask), &node.epilogue, false).define("BIAS", bias.is_some()),
         };
-        let launch = match tile.lanes {
+        let launch = match tile.lanes() {
             Some(_) => ctx.launch_groups(kernel, &dims, &operands, total as u64)?,
             None => ctx.launch(kernel, &dims, &operands, total as u64)?,
         };
@@ -236,7 +174,7 @@ impl Direct {
         let [taps_h, taps_w] = [tile.tap_rows, self.taps[1].max(1)];
         let span_h = span(tile.rows, self.stride[0], taps_h, self.dilation[0]);
         let span_w = span(COLS, self.stride[1], taps_w, self.dilation[1]);
-        let (kernel, own) = match tile.lanes {
+        let (kernel, own) = match tile.lanes() {
             Some(lanes) => {
                 let vectors = tile.channels * tile.padded(taps_w) / 4;
                 let read = self.read_width(tile);
@@ -302,7 +240,7 @@ impl Direct {
 
     /// Pixels beside the four of a lane that it can have from its neighbours: where the result is as wide as the input, in
     /// whole vectors, and windows reach as far to either side.
-    fn halo(&self) -> Option<usize> {
+    pub(super) fn halo(&self) -> Option<usize> {
         let pad = usize::try_from(self.padding[1]).ok()?;
         let dense = self.stride == [1; 2] && self.dilation == [1; 2] && self.out_stride == [1; 2];
         let even = self.output[1] == self.input[1] && self.taps[1] == 2 * pad + 1 && pad <= COLS;
@@ -312,7 +250,7 @@ impl Direct {
     /// How many neighbouring pixels can be read at once: rows and the beginnings of windows must be whole vectors.
     fn read_width(&self, tile: &Tile) -> usize {
         let last = (self.output[1] - tile.cols) * self.stride[1];
-        widest(tile, [self.input[1], last, COLS * self.stride[1]])
+        widest(tile.width, [self.input[1], last, COLS * self.stride[1]])
     }
 
     /// Reads and writes of `conv_lanes` in vectors as wide as rows allow.
@@ -328,7 +266,7 @@ impl Direct {
         };
         let dense = self.out_stride[1] == 1 && tile.cols == COLS;
         let name = |column| ["x", "y", "z", "w"][column];
-        let wide = if dense { widest(tile, [self.output[1]; 3]) } else { 1 };
+        let wide = if dense { widest(tile.width, [self.output[1]; 3]) } else { 1 };
         match wide {
             4 => kernel
                 .define("Y", "vec4<f32>")

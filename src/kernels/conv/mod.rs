@@ -8,6 +8,8 @@ mod direct;
 mod phases;
 mod quads;
 mod rows;
+mod samples;
+mod tile;
 mod tiles;
 mod weight;
 mod weight_tiles;

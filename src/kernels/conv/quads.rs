@@ -1,7 +1,8 @@
 //! Planes of 2 x 2 on `conv_quads`: which convolutions these are, their tiles and their launch.
 
-use super::direct::{Direct, Tile};
+use super::direct::Direct;
 use super::i;
+use super::tile::{Family, Tile};
 use crate::Result;
 use crate::graph::Node;
 use crate::kernels::activation::{runtime_epilogue, with_runtime_epilogue};
@@ -21,7 +22,7 @@ impl Direct {
         let (most, channels) = if self.flops < LIGHT { (2, 8) } else { (4, 16) };
         let rows = self.n.div_ceil(lanes).min(most).min(self.n);
         let kt = self.outputs.div_ceil(self.outputs.div_ceil(channels));
-        Tile { lanes: Some(lanes), rows, cols: 4, kt, tap_rows: 3, channels: 1, width: 4 }
+        Tile { family: Family::Quads(lanes), rows, cols: 4, kt, tap_rows: 3, channels: 1, width: 4 }
     }
 
     /// Whether no tile of samples or channels is moved back, and no workgroup is beyond the last.

@@ -3,6 +3,7 @@
 
 use super::choose::{Algorithm, Pass, Problem, choose};
 use super::rows::Rows;
+use super::tile::widest;
 use super::{COLS, i, span, weight_tiles};
 use crate::Result;
 use crate::graph::{Conv2dBackwardWeight, Node};
@@ -10,6 +11,13 @@ use crate::kernels::reduce::add_splits;
 use crate::kernels::{Dim, Kernel, LIGHT};
 use crate::plan::{Lowering, Operand};
 use std::ops::Range;
+
+/// The most multiplications in an unrolled loop body of `conv_weight_lanes`, and where the kernel is to compile fast.
+const LANES_BODY: usize = 1000;
+const LIGHT_BODY: usize = 500;
+
+/// The most pixels of a row in it.
+const SPAN: usize = 64;
 
 /// Filter rows of an iteration of a weight gradient: all, where there are at most 25 taps.
 fn weight_tap_rows(r: usize, s: usize) -> usize {
@@ -33,19 +41,21 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
     let [r, s] = [w[2], w[3]];
     let taps_h = weight_tap_rows(r, s);
     let blocks = r / taps_h;
-    let span_w = span(COLS, conv.stride[1], s, conv.dilation[1]);
     let lanes = ctx.target.lanes.map(|lanes| lanes as usize);
     let flops = 2 * (w.iter().product::<usize>() * dy[0] * dy[2]) as u64 * dy[3] as u64;
     let light = flops < LIGHT;
     let by_rows = lanes.and_then(|lanes| Rows::new(back, lanes, [x[3], dy[3]], flops));
-    // Output channels of an invocation or workgroup, and its input channels.
-    let (kt, ct) = match (lanes, &by_rows) {
-        (Some(lanes), Some(rows)) => (lanes * rows.kl, rows.ct),
+    // Output channels of an invocation or workgroup, its input channels, and the positions that it takes at a time.
+    let (kt, ct, pos) = match (lanes, &by_rows) {
+        (Some(lanes), Some(rows)) => (lanes * rows.kl, rows.ct, rows.pos),
         (Some(lanes), None) => {
             let per_lane = if outputs > lanes { 2 } else { 1 };
-            (lanes * per_lane, (if light { 50 } else { 100 } / (taps_h * s * per_lane)).clamp(1, 4).min(w[1]))
+            let body = if light { LIGHT_BODY } else { LANES_BODY };
+            let most = (body / (taps_h * s * per_lane)).clamp(COLS, SPAN / conv.stride[1].min(SPAN / COLS));
+            let pos = dy[3].div_ceil(dy[3].div_ceil(most));
+            (lanes * per_lane, (body / (taps_h * s * per_lane * pos)).clamp(1, 4).min(w[1]), pos)
         }
-        (None, _) => (4, 1),
+        (None, _) => (4, 1, COLS),
     };
     let (tiles, channel_tiles) = (outputs.div_ceil(kt), w[1].div_ceil(ct));
     let units = conv.groups * tiles * channel_tiles * blocks;
@@ -56,7 +66,7 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
     let values = [node.inputs[0], node.inputs[1]];
     let sample_blocks = ctx.row_ranges(&values, ctx.target.block())?;
     let rows = sample_blocks[0].len() * dy[2];
-    let blocks_w = dy[3].div_ceil(by_rows.as_ref().map_or(COLS, |rows| rows.pos));
+    let blocks_w = dy[3].div_ceil(pos);
     let busy = ctx.target.busy() as usize / lanes.map_or(1, |lanes| 2 * lanes);
     let wanted = busy.div_ceil(units).min((16 << 20) / (4 * weights)).max(1);
     let rows_per_split = rows.div_ceil(wanted).min((32_768 / blocks_w).max(1));
@@ -66,27 +76,43 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
     let (kernel, own) = match (lanes, &by_rows) {
         (Some(_), Some(rows)) => (rows.kernel(), vec![]),
         (Some(lanes), None) => {
-            let window = ct * taps_h * span_w;
+            let read = widest(4, [x[3], pos * conv.stride[1], pos * conv.stride[1]]);
+            let wide = widest(4, [dy[3], pos, pos]);
+            let offset = (read - conv.padding[1] % read) % read;
+            let vectors = (offset + span(pos, conv.stride[1], s, conv.dilation[1])).div_ceil(read);
+            let window = ct * taps_h * vectors;
             let own = vec![
                 ("KL", kt / lanes),
                 ("CT", ct),
+                ("POS", pos),
+                ("OFFSET", offset),
+                ("VECTORS", vectors),
+                ("SPAN_W", vectors * read),
                 ("WINDOW", window),
                 ("LOADS", window.div_ceil(lanes)),
                 ("TILE", taps_h * s * ct * kt / lanes),
+                ("GRADS", pos * kt / lanes),
+                ("IN", read),
+                ("WIDE", wide),
             ];
-            let kernel = Kernel::new("conv_weight_lanes").define("LANES", format!("{lanes}u"));
-            let kernel = match dy[3] % 4 {
-                0 => kernel.define("DY", "vec4<f32>").define("load_dy", "return dy[at / 4];"),
-                2 => kernel.define("DY", "vec2<f32>").define(
-                    "load_dy",
-                    "let more = room > 2; return vec4<f32>(dy[at / 2], select(vec2<f32>(0.0), dy[select(0, at / 2 + 1, more)], more));",
-                ),
-                _ => kernel,
+            let kernel = Kernel::new("conv_weight_lanes")
+                .define("LANES", format!("{lanes}u"))
+                .define("EVEN", dy[3].is_multiple_of(pos));
+            let vector = |kernel: Kernel, width, alias, element| match width {
+                1 => kernel,
+                _ => kernel.define(alias, format!("vec{width}<f32>")).define(element, "return v[i];"),
             };
+            let kernel = vector(vector(kernel, read, "X", "part"), wide, "DY", "single");
             (kernel, own)
         }
         (None, _) => {
-            let own = vec![("COLS", COLS), ("KT", kt), ("KV", kt / 4), ("TILE", taps_h * s * kt / 4)];
+            let own = vec![
+                ("COLS", COLS),
+                ("SPAN_W", span(COLS, conv.stride[1], s, conv.dilation[1])),
+                ("KT", kt),
+                ("KV", kt / 4),
+                ("TILE", taps_h * s * kt / 4),
+            ];
             (Kernel::new("conv_weight").define("EDGE", outputs < kt), own)
         }
     };
@@ -96,7 +122,6 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
         ("STRIDE_W", conv.stride[1]),
         ("DILATION_H", conv.dilation[0]),
         ("DILATION_W", conv.dilation[1]),
-        ("SPAN_W", span_w),
     ];
     let common = common.into_iter().filter(|_| by_rows.is_none());
     let kernel =
