@@ -118,7 +118,12 @@ fn products() -> Result<Vec<Layer>> {
         op: Op::MatMul(Default::default()),
         shapes: vec![vec![side; 2]; 2],
     };
-    Ok([512, 1024, 2048].map(square).into())
+    let batch = Layer {
+        label: "matmul 16 of 256x256x256".into(),
+        op: Op::MatMul(Default::default()),
+        shapes: vec![vec![16, 256, 256]; 2],
+    };
+    Ok([256, 512, 1024, 2048].map(square).into_iter().chain([batch]).collect())
 }
 
 fn convolutions() -> Result<Vec<Layer>> {

@@ -7,7 +7,10 @@
 //   b     [N, K], or [K, N] if B_BY_ROW is false: "by row" means that K is contiguous
 //   bias  [N], read if BIAS;  mask [M, N], read if MASK
 //   y     [splits][M, N], overwritten;  sums [splits][M], overwritten if SUMS
-//   before [M, N], the sum over earlier k, read if RESUME
+//   before [M, N], what is added: the sum over earlier k or another tensor, read if RESUME
+//
+// If BATCHED, all but the bias are as many matrices as the batch counts, one after the other; but one a, or one b, may
+// meet all of the other's. Partial results are [splits][batch][M, N].
 //
 // An invocation computes a TM x TN tile for one range of K (the epilogue applies only where there is one range). Per
 // four k it reads TM + TN vectors and makes 4 TM TN multiplications, so the tile decides the speed. Without workgroup
@@ -20,6 +23,7 @@ const SUMS: bool = false;
 const BIAS: bool = false;
 const MASK: bool = false;
 const RESUME: bool = false;
+const BATCHED: bool = false;
 const EDGE: bool = true; // a tile is larger than the matrix
 const TM: u32 = 4u;
 const TN: u32 = 8u;
@@ -37,6 +41,9 @@ struct Dims {
   tiles_n: u32,
   k_per_split: u32, // a multiple of 4
   invocations: u32,
+  batch: u32,
+  a_step: u32, // from one matrix to the next, 0 if there is one
+  b_step: u32,
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
@@ -64,7 +71,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   // A tile that would reach behind the last row or column is moved back: it writes again what its neighbour writes.
   let n0 = min(index % dims.tiles_n * TN, max(dims.n, TN) - TN);
   let m0 = min(index / dims.tiles_n % dims.tiles_m * TM, max(dims.m, TM) - TM);
-  let part = index / (dims.tiles_n * dims.tiles_m);
+  let matrix = index / (dims.tiles_n * dims.tiles_m);
+  var item = 0u;
+  var part = matrix;
+  if BATCHED {
+    item = matrix % dims.batch;
+    part = matrix / dims.batch;
+  }
+  let a0 = item * dims.a_step;
+  let b0 = item * dims.b_step;
+  let y0 = item * dims.m * dims.n;
   let first = part * dims.k_per_split;
   let last = min(first + dims.k_per_split, dims.k);
 
@@ -78,12 +94,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   for (var i = 0u; i < TM; i += 1u) {
     row_sums[i] = 0.0;
   }
-  if RESUME {
+  if RESUME && part == 0u {
     // unroll
     for (var j = 0u; j < TN; j += 1u) {
       // unroll
       for (var i = 0u; i < TM; i += 1u) {
-        acc[i * NV + j / 4u][j % 4u] = before[min(m0 + i, dims.m - 1u) * dims.n + min(n0 + j, dims.n - 1u)];
+        acc[i * NV + j / 4u][j % 4u] = before[y0 + min(m0 + i, dims.m - 1u) * dims.n + min(n0 + j, dims.n - 1u)];
       }
     }
   }
@@ -94,10 +110,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     // unroll
     for (var i = 0u; i < TM; i += 1u) {
       if A_BY_ROW {
-        let row = min(m0 + i, dims.m - 1u) * dims.k;
+        let row = a0 + min(m0 + i, dims.m - 1u) * dims.k;
         av[i] = load_a(row + k0, row + last);
       } else {
-        let row = min(k0 + i / MV, last - 1u) * dims.m;
+        let row = a0 + min(k0 + i / MV, last - 1u) * dims.m;
         let v = load_a(row + min(m0 + 4u * (i % MV), dims.m - 1u), row + dims.m);
         av[i] = select(vec4<f32>(0.0), v, k0 + i / MV < last);
       }
@@ -105,10 +121,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     // unroll
     for (var i = 0u; i < TN; i += 1u) {
       if B_BY_ROW {
-        let row = min(n0 + i, dims.n - 1u) * dims.k;
+        let row = b0 + min(n0 + i, dims.n - 1u) * dims.k;
         bv[i] = load_b(row + k0, row + last);
       } else {
-        let row = min(k0 + i / NV, last - 1u) * dims.n;
+        let row = b0 + min(k0 + i / NV, last - 1u) * dims.n;
         let v = load_b(row + min(n0 + 4u * (i % NV), dims.n - 1u), row + dims.n);
         bv[i] = select(vec4<f32>(0.0), v, k0 + i / NV < last);
       }
@@ -151,9 +167,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
       if !EDGE || (m0 + i < dims.m && n < dims.n) {
         var v = activate(acc[i * NV + j / 4u][j % 4u] + offset);
         if MASK {
-          v *= derivative(mask[at]);
+          v *= derivative(mask[y0 + at]);
         }
-        y[part * dims.m * dims.n + at] = v;
+        y[matrix * dims.m * dims.n + at] = v;
       }
     }
   }
@@ -161,7 +177,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     // unroll
     for (var i = 0u; i < TM; i += 1u) {
       if !EDGE || m0 + i < dims.m {
-        sums[part * dims.m + m0 + i] = row_sums[i];
+        sums[matrix * dims.m + m0 + i] = row_sums[i];
       }
     }
   }

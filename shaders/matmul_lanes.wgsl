@@ -5,7 +5,8 @@
 //   a     [M, K], or [K, M] if A_BY_ROW is false;  b  [N, K], or [K, N] if B_BY_ROW is false
 //   bias  [N], read if dims.bias is 1;  mask [M, N], read if MASK and dims.mask is 1
 //   y     [splits][M, N], overwritten;  sums [splits][M], overwritten if SUMS
-//   before [M, N], the sum over earlier k, read if RESUME
+//   before [M, N], what is added: the sum over earlier k or another tensor, read if RESUME
+//   If BATCHED, all but the bias are several matrices, as in matmul.
 //
 // A subgroup computes RM rows of 4 columns per lane. Per four k it makes RM / LANES + 4 loads of whole vectors and 16 RM
 // multiplications per lane: a lane holds four k of some rows of a (or four rows at one k), and a shuffle from a known
@@ -20,6 +21,7 @@ const B_BY_ROW: bool = true;
 const SUMS: bool = false;
 const MASK: bool = false;
 const RESUME: bool = false;
+const BATCHED: bool = false;
 const RM: u32 = 16u;
 const LOADS: u32 = 2u; // RM / LANES
 const WHOLE: bool = false; // N is a multiple of four: y and mask are read and written as vectors
@@ -35,6 +37,9 @@ struct Dims {
   bias: u32,
   relu: u32,
   mask: u32,
+  batch: u32,
+  a_step: u32, // from one matrix to the next, 0 if there is one
+  b_step: u32,
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
@@ -61,7 +66,16 @@ fn main(
   let unit = workgroup.x + workgroup.y * workgroups.x;
   let m0 = unit % dims.tiles_m * RM;
   let n0 = (unit / dims.tiles_m % dims.tiles_n * LANES + lane) * 4u;
-  let part = unit / (dims.tiles_m * dims.tiles_n);
+  let matrix = unit / (dims.tiles_m * dims.tiles_n);
+  var item = 0u;
+  var part = matrix;
+  if BATCHED {
+    item = matrix % dims.batch;
+    part = matrix / dims.batch;
+  }
+  let a0 = item * dims.a_step / 4u;
+  let b0 = item * dims.b_step / 4u;
+  let y0 = item * dims.m * dims.n;
   let first = min(part * dims.k_per_split, dims.k);
   let last = min(first + dims.k_per_split, dims.k);
 
@@ -69,14 +83,14 @@ fn main(
   var a_at: array<u32, LOADS>;
   // unroll
   for (var i = 0u; i < LOADS; i += 1u) {
-    a_at[i] = min(m0 + i * LANES + lane, dims.m - 1u) * (dims.k / 4u);
+    a_at[i] = a0 + min(m0 + i * LANES + lane, dims.m - 1u) * (dims.k / 4u);
   }
   var b_at: array<u32, 4>;
   // unroll
   for (var j = 0u; j < 4u; j += 1u) {
-    b_at[j] = min(n0 + j, dims.n - 1u) * (dims.k / 4u);
+    b_at[j] = b0 + min(n0 + j, dims.n - 1u) * (dims.k / 4u);
     if WHOLE {
-      b_at[j] = (min(n0, dims.n - 4u) + j) * (dims.k / 4u);
+      b_at[j] = b0 + (min(n0, dims.n - 4u) + j) * (dims.k / 4u);
     }
   }
   let b_column = min(n0 / 4u, dims.n / 4u - min(dims.n / 4u, 1u));
@@ -89,10 +103,10 @@ fn main(
   }
   let column = vec4<u32>(0u, 1u, 2u, 3u);
   let n = select(min(vec4<u32>(n0) + column, vec4<u32>(dims.n - 1u)), vec4<u32>(4u * b_column) + column, vec4<bool>(!B_BY_ROW || WHOLE));
-  if RESUME {
+  if RESUME && part == 0u {
     // unroll
     for (var i = 0u; i < RM; i += 1u) {
-      acc[i] = load_before(vec4<u32>(row(m0, i) * dims.n) + n);
+      acc[i] = load_before(vec4<u32>(y0 + row(m0, i) * dims.n) + n);
     }
   }
   for (var k0 = first; k0 < last; k0 += 4u) {
@@ -105,7 +119,7 @@ fn main(
         // Four rows at one k: RM / 4 such vectors for each of four k, LANES of them to a load.
         let at = i * LANES + lane;
         let k = k0 + at / (RM / 4u);
-        let v = a[min(k, dims.k - 1u) * (dims.m / 4u) + min(m0 / 4u + at % (RM / 4u), dims.m / 4u - 1u)];
+        let v = a[a0 + min(k, dims.k - 1u) * (dims.m / 4u) + min(m0 / 4u + at % (RM / 4u), dims.m / 4u - 1u)];
         av[i] = select(vec4<f32>(0.0), v, k < last);
       }
     }
@@ -115,7 +129,7 @@ fn main(
       if B_BY_ROW {
         bv[j] = b[b_at[j] + k0 / 4u];
       } else {
-        let v = b[min(k0 + j, dims.k - 1u) * (dims.n / 4u) + b_column];
+        let v = b[b0 + min(k0 + j, dims.k - 1u) * (dims.n / 4u) + b_column];
         bv[j] = select(vec4<f32>(0.0), v, k0 + j < last);
       }
     }
@@ -153,10 +167,10 @@ fn main(
     let at = vec4<u32>(row(m0, i) * dims.n) + n;
     var v = activate(acc[i] + offset);
     if MASK {
-      let masked = v * derivative(load_mask(select(vec4<u32>(0u), at, vec4<bool>(dims.mask != 0u))));
+      let masked = v * derivative(load_mask(select(vec4<u32>(0u), vec4<u32>(y0) + at, vec4<bool>(dims.mask != 0u))));
       v = select(v, masked, vec4<bool>(dims.mask != 0u));
     }
-    store(vec4<u32>(part * dims.m * dims.n) + at, v);
+    store(vec4<u32>(matrix * dims.m * dims.n) + at, v);
   }
   if SUMS {
     // Only a by column: the lanes that hold rows 4 q.. are q, q + RM / 4, ..., each at other k.
@@ -169,7 +183,7 @@ fn main(
     }
     // unroll
     for (var i = 0u; i < 4u; i += 1u) {
-      sums[part * dims.m + row(m0, lane % (RM / 4u) * 4u + i)] = four[i];
+      sums[matrix * dims.m + row(m0, lane % (RM / 4u) * 4u + i)] = four[i];
     }
   }
 }

@@ -4,9 +4,10 @@
 //
 //   a     [ceil(M / RM)][K][RM], made by matmul_pack: each panel has RM rows, K is a multiple of four
 //   b     [K, N], or in panels [ceil(N / (8 LANES))][K][8 LANES] made by matmul_pack, or [N, K] if B_BY_ROW
-//   bias  [N], or [M] if BIAS_BY_ROW, read if dims.bias is 1;  mask [M, N], read if MASK and dims.mask is 1;  before [M, N], the sum over earlier k, read
-//   if RESUME
+//   bias  [N], or [M] if BIAS_BY_ROW, read if dims.bias is 1;  mask [M, N], read if MASK and dims.mask is 1
+//   before [M, N], what is added: the sum over earlier k or another tensor, read if RESUME
 //   y     [splits][M, N], overwritten, or planes of images (`place`);  sums [splits][M], overwritten if dims.sums is 1
+//   If BATCHED, all but the bias are several matrices, as in matmul.
 //
 // CPU drivers load lane by lane, which takes about as long for eight numbers as for four, while multiplications are done
 // eight lanes at once. So a subgroup computes RM rows of eight columns per lane, and loads per four k RM / (2 LANES) + 4
@@ -27,6 +28,7 @@ const TOUCH: bool = false; // rows of b lie far apart
 const BIAS_BY_ROW: bool = false;
 const MASK: bool = false;
 const RESUME: bool = false;
+const BATCHED: bool = false;
 const MOVED: bool = false; // columns behind the last are the last eight once more, of at least eight, not the last one
 alias Vector = vec4<f32>; // eight numbers as two vectors, or as vec4<u64>
 alias Row = vec4<f32>; // what b is read as: four numbers of a row if B_BY_ROW
@@ -48,6 +50,9 @@ struct Dims {
   relu: u32,
   mask: u32,
   sums: u32,
+  batch: u32,
+  a_next: u32, // from one matrix to the next, in eights; 0 if there is one
+  b_next: u32, // likewise, but in rows of four if B_BY_ROW
 }
 
 struct Eight {
@@ -79,10 +84,16 @@ fn store(at: vec4<u32>, v: vec4<f32>) { y[at.x] = v.x; y[at.y] = v.y; y[at.z] = 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
   let m0 = tile.y * RM;
-  let split = dims.first_split + tile.z;
+  let matrix = dims.first_split + tile.z;
+  var item = 0u;
+  var part = tile.z;
+  if BATCHED {
+    item = tile.z % dims.batch;
+    part = tile.z / dims.batch;
+  }
   let eight = min(tile.x * LANES + lane, dims.eights - 1u);
   let n0 = (tile.x * LANES + lane) * 8u;
-  let first = min(tile.z * dims.k_per_split, dims.k);
+  let first = min(part * dims.k_per_split, dims.k);
   let last = min(first + dims.k_per_split, dims.k);
   let lo = vec4<u32>(0u, 1u, 2u, 3u);
   var n_lo = min(vec4<u32>(n0) + lo, vec4<u32>(dims.n - 1u));
@@ -92,16 +103,17 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id)
     n_hi = n_lo + 4u;
   }
 
-  let a_at = tile.y * (dims.k * (RM / 8u)) + lane;
-  let b_at = tile.x * dims.b_tile + eight - tile.x * LANES;
+  let a_at = item * dims.a_next + tile.y * (dims.k * (RM / 8u)) + lane;
+  let b0 = item * dims.b_next;
+  let b_at = b0 + tile.x * dims.b_tile + eight - tile.x * LANES;
   let near = LANES / 4u; // four rows of b, two lines of the cache to a lane
   let touch_at = min(tile.x * LANES + lane % near * 4u, dims.eights - 1u);
   let touch_too = min(touch_at + 2u, dims.eights - 1u);
   var rows: array<u32, 8>;
   // unroll
   for (var j = 0u; j < 4u; j += 1u) {
-    rows[j] = n_lo[j] * (dims.k / 4u);
-    rows[j + 4u] = n_hi[j] * (dims.k / 4u);
+    rows[j] = b0 + n_lo[j] * (dims.k / 4u);
+    rows[j + 4u] = b0 + n_hi[j] * (dims.k / 4u);
   }
   let y_lo = place(n_lo);
   let y_hi = place(n_hi);
@@ -114,10 +126,11 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id)
   for (var i = 0u; i < ACC; i += 1u) {
     acc[i] = vec4<f32>(0.0);
   }
-  if RESUME {
+  let y0 = item * dims.m * dims.n;
+  if RESUME && part == 0u {
     // unroll
     for (var i = 0u; i < RM; i += 1u) {
-      let row = min(m0 + i, dims.m - 1u) * dims.pitch;
+      let row = y0 + min(m0 + i, dims.m - 1u) * dims.pitch;
       acc[2u * i] = load_before(row + y_lo);
       acc[2u * i + 1u] = load_before(row + y_hi);
     }
@@ -125,7 +138,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id)
   for (var k0 = first; k0 < last; k0 += 4u) {
     if TOUCH {
       // Begins to fetch what is needed two turns later. All of it at once: one load after the other would wait for each.
-      let ahead = min(k0 + 8u + lane / near, dims.k - 1u) * dims.b_step;
+      let ahead = b0 + min(k0 + 8u + lane / near, dims.k - 1u) * dims.b_step;
       touched |= touch_b(ahead + touch_at) | touch_b(ahead + touch_too);
     }
     var a_lo: array<vec4<f32>, LOADS>;
@@ -207,7 +220,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id)
     for (var once = 0u; once < dims.mask; once += 1u) {
       // unroll
       for (var i = 0u; i < RM; i += 1u) {
-        let row = min(m0 + i, dims.m - 1u) * dims.pitch;
+        let row = y0 + min(m0 + i, dims.m - 1u) * dims.pitch;
         acc[2u * i] *= derivative(load_mask(row + y_lo));
         acc[2u * i + 1u] *= derivative(load_mask(row + y_hi));
       }
@@ -215,7 +228,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id)
   }
   // unroll
   for (var i = 0u; i < RM; i += 1u) {
-    let row = split * dims.m * dims.n + min(m0 + i, dims.m - 1u) * dims.pitch;
+    let row = matrix * dims.m * dims.n + min(m0 + i, dims.m - 1u) * dims.pitch;
     store(row + y_lo, acc[2u * i]);
     store(row + y_hi, acc[2u * i + 1u]);
   }
@@ -232,8 +245,8 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id)
     // unroll
     for (var i = 0u; i < 4u; i += 1u) {
       let row = m0 + lane % (RM / 8u) * 8u + i;
-      sums[split * dims.m + min(row, dims.m - 1u)] = sum_lo[i];
-      sums[split * dims.m + min(row + 4u, dims.m - 1u)] = sum_hi[i];
+      sums[matrix * dims.m + min(row, dims.m - 1u)] = sum_lo[i];
+      sums[matrix * dims.m + min(row + 4u, dims.m - 1u)] = sum_hi[i];
     }
   }
 }

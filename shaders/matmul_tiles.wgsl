@@ -5,7 +5,8 @@
 //   a     [M, K], or [K, M] if A_BY_ROW is false;  b  [N, K], or [K, N] if B_BY_ROW is false
 //   bias  [N], read if BIAS;  mask [M, N], read if MASK
 //   y     [splits][M, N], overwritten;  sums [splits][M], overwritten if SUMS
-//   before [M, N], the sum over earlier k, read if RESUME
+//   before [M, N], what is added: the sum over earlier k or another tensor, read if RESUME
+//   If BATCHED, all but the bias are several matrices, as in matmul.
 //
 // Of BK values of k at a time the workgroup brings BM rows of a and BN columns of b into its memory, where each number
 // is read by BN / TN or BM / TM invocations. The next numbers are on their way from global memory while these are
@@ -23,6 +24,7 @@ const SUMS: bool = false;
 const BIAS: bool = false;
 const MASK: bool = false;
 const RESUME: bool = false;
+const BATCHED: bool = false;
 const BM: u32 = 64u;
 const BN: u32 = 64u;
 const BK: u32 = 16u;
@@ -43,7 +45,10 @@ struct Dims {
   tiles_m: u32,
   tiles_n: u32,
   k_per_split: u32, // a multiple of BK
-  units: u32, // tiles_m * tiles_n * splits
+  units: u32, // tiles_m * tiles_n * batch * splits
+  batch: u32,
+  a_step: u32, // from one matrix to the next, 0 if there is one
+  b_step: u32,
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
@@ -58,6 +63,8 @@ struct Dims {
 var<workgroup> tile_a: array<vec4<f32>, BK * A_PITCH>;
 var<workgroup> tile_b: array<vec4<f32>, BK * B_PITCH>;
 
+var<private> item: u32; // of the batch
+
 fn activate(v: vec4<f32>) -> vec4<f32> { return v; }
 fn derivative(v: vec4<f32>) -> vec4<f32> { return vec4<f32>(1.0); }
 
@@ -70,14 +77,20 @@ fn slot(index: u32, by_row: bool, width: u32) -> vec2<u32> {
 fn load_a(m: u32, k: u32, last: u32) -> vec4<f32> {
   let rows = min(m + vec4<u32>(0u, 1u, 2u, 3u) * (BM / 4u), vec4<u32>(dims.m - 1u));
   let column = min(k, last - 1u);
-  let at = select(column * dims.m + rows, rows * dims.k + column, A_BY_ROW);
+  var at = select(column * dims.m + rows, rows * dims.k + column, A_BY_ROW);
+  if BATCHED {
+    at += item * dims.a_step;
+  }
   return select(vec4<f32>(0.0), vec4<f32>(a[at.x], a[at.y], a[at.z], a[at.w]), k < last);
 }
 
 fn load_b(n: u32, k: u32, last: u32) -> vec4<f32> {
   let columns = min(n + vec4<u32>(0u, 1u, 2u, 3u) * (BN / 4u), vec4<u32>(dims.n - 1u));
   let row = min(k, last - 1u);
-  let at = select(row * dims.n + columns, columns * dims.k + row, B_BY_ROW);
+  var at = select(row * dims.n + columns, columns * dims.k + row, B_BY_ROW);
+  if BATCHED {
+    at += item * dims.b_step;
+  }
   return select(vec4<f32>(0.0), vec4<f32>(b[at.x], b[at.y], b[at.z], b[at.w]), k < last);
 }
 
@@ -95,7 +108,12 @@ fn main(
   let m0 = unit % dims.tiles_m * BM;
   let tile_n = unit / dims.tiles_m % dims.tiles_n;
   let n0 = tile_n * BN;
-  let part = unit / (dims.tiles_m * dims.tiles_n);
+  let matrix = unit / (dims.tiles_m * dims.tiles_n);
+  var part = matrix;
+  if BATCHED {
+    item = matrix % dims.batch;
+    part = matrix / dims.batch;
+  }
   let first = part * dims.k_per_split;
   let last = min(first + dims.k_per_split, dims.k);
   let block = local / 32u;
@@ -108,12 +126,12 @@ fn main(
   for (var i = 0u; i < TILE; i += 1u) {
     acc[i] = vec4<f32>(0.0);
   }
-  if RESUME {
+  if RESUME && part == 0u {
     // unroll
     for (var i = 0u; i < MV; i += 1u) {
       // unroll
       for (var e = 0u; e < 4u; e += 1u) {
-        let line = min(m0 + row + i * (BM / 4u / MV) + e * (BM / 4u), dims.m - 1u) * dims.n;
+        let line = (item * dims.m + min(m0 + row + i * (BM / 4u / MV) + e * (BM / 4u), dims.m - 1u)) * dims.n;
         // unroll
         for (var j = 0u; j < NV; j += 1u) {
           let at = line + min(n0 + x + j * COLUMNS + vec4<u32>(0u, 1u, 2u, 3u) * (BN / 4u), vec4<u32>(dims.n - 1u));
@@ -211,10 +229,10 @@ fn main(
         if m < dims.m {
           var v = activate(acc[(4u * i + e) * NV + j] + offset);
           if MASK {
-            let at = m * dims.n + clamped;
+            let at = (item * dims.m + m) * dims.n + clamped;
             v *= derivative(vec4<f32>(mask[at.x], mask[at.y], mask[at.z], mask[at.w]));
           }
-          let at = (part * dims.m + m) * dims.n + columns;
+          let at = (matrix * dims.m + m) * dims.n + columns;
           if inside.x {
             y[at.x] = v.x;
           }
@@ -233,7 +251,7 @@ fn main(
   }
   if SUMS {
     if tile_n == 0u && local < BM && m0 + local < dims.m {
-      sums[part * dims.m + m0 + local] = row_sum;
+      sums[matrix * dims.m + m0 + local] = row_sum;
     }
   }
 }

@@ -5,7 +5,7 @@ mod steps;
 
 use steps::{program, trained};
 use wgrad::gpu::Gpu;
-use wgrad::graph::{Clip, Graph, Optimizer, Unary, Value};
+use wgrad::graph::{Clip, Graph, Init, Optimizer, Unary, Value};
 use wgrad::nn::{self, BatchNorm2d, Conv2d, Dropout, Linear, MaxPool2d, Module, Relu, Sequential};
 use wgrad::plan::Update;
 
@@ -85,6 +85,74 @@ fn odd_weights_in_parts() {
         .add("relu", Relu)
         .add("fc3", Linear::new(707, 3));
     assert_same(net, &[5, 333], 3, 300_000);
+}
+
+fn weight(graph: &mut Graph, name: &str, shape: &[usize]) -> wgrad::Result<Value> {
+    graph.parameter(name, shape, Init::Normal(0.03))
+}
+
+/// Attention over 96 places: batches of matrices, some of them larger than the limit, by others and by weights.
+#[test]
+fn batches_of_matrices_in_parts() {
+    let net = |graph: &mut Graph, x: Value| {
+        let query = weight(graph, "query", &[256, 260])?;
+        let query = graph.matmul(x, query, false, false)?;
+        let key = weight(graph, "key", &[256, 260])?;
+        let key = graph.matmul(x, key, false, false)?;
+        let scores = graph.matmul(query, key, false, true)?;
+        let places = graph.softmax(scores, 2)?;
+        let taken = graph.matmul(places, x, false, false)?;
+        let sum = graph.add(taken, x)?;
+        let sum = graph.relu(sum)?;
+        let narrow = weight(graph, "narrow", &[256, 32])?;
+        let narrow = graph.matmul(sum, narrow, false, false)?;
+        let flat = graph.flatten(narrow, 1)?;
+        Sequential::new().add("fc", Linear::new(96 * 32, 10)).forward(graph, flat)
+    };
+    assert_same(net, &[24, 96, 256], 10, 600_000);
+}
+
+/// The gradient by a bias is a sum over all rows; where they are cut, it is added up in another order.
+#[test]
+fn the_gradient_by_a_bias_in_parts() {
+    let net = |graph: &mut Graph, x: Value| {
+        let y = Sequential::new().add("wide", Linear::new(64, 320)).forward(graph, x)?;
+        let y = graph.mean(y, &[1], false)?;
+        Sequential::new().add("fc", Linear::new(320, 10)).forward(graph, y)
+    };
+    let program = program(net, &[24, 96, 64], 10);
+    let (whole_plan, whole) = trained(&Gpu::new().unwrap(), &program);
+    let (plan, cut) = trained(&limited(600_000), &program);
+    assert!(plan.dispatches.len() > whole_plan.dispatches.len(), "nothing was cut");
+    let bias = |left: &[Vec<u8>]| {
+        let gradients = left.len() - program.outputs.len();
+        assert_eq!(gradients % 5, 0, "parameters, gradients, two moments and an average");
+        bytemuck::pod_collect_to_vec::<u8, f32>(&left[program.outputs.len() + gradients / 5 + 1])
+    };
+    let (whole, cut) = (bias(&whole), bias(&cut));
+    assert_eq!(whole.len(), 320);
+    let largest = whole.iter().fold(0.0_f32, |largest, number| largest.max(number.abs()));
+    let worst = whole.iter().zip(&cut).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(largest > 1e-3 && worst <= 1e-5 * largest, "{worst} of {largest}");
+}
+
+/// Matrices that all of a batch meet, larger than the limit: of either side, and stored either way.
+#[test]
+fn one_large_matrix_for_a_batch() {
+    let net = |graph: &mut Graph, x: Value| {
+        let left = weight(graph, "left", &[400, 128])?;
+        let y = graph.matmul(left, x, false, false)?;
+        let turned = weight(graph, "turned", &[400, 200])?;
+        let y = graph.matmul(turned, y, true, false)?;
+        let right = weight(graph, "right", &[200, 320])?;
+        let y = graph.matmul(y, right, true, false)?;
+        let y = graph.relu(y)?;
+        let narrow = weight(graph, "narrow", &[320, 16])?;
+        let narrow = graph.matmul(y, narrow, false, false)?;
+        let flat = graph.flatten(narrow, 1)?;
+        Sequential::new().add("fc", Linear::new(256, 10)).forward(graph, flat)
+    };
+    assert_same(net, &[6, 128, 16], 10, 200_000);
 }
 
 #[test]

@@ -138,6 +138,23 @@ fn matmuls() {
         .unwrap();
 }
 
+#[test]
+fn batches_of_matmuls() {
+    let extents = (1..70_usize, 1..70_usize, 1..70_usize);
+    let strategy = (prop::collection::vec(1..5_usize, 1..3), extents, any::<[bool; 2]>(), 0..3, any::<bool>());
+    runner()
+        .run(&strategy, |(batch, (m, n, k), [ta, tb], one, fours)| {
+            let [m, n, k] = [m, n, k].map(|extent| if fours { extent.next_multiple_of(4) } else { extent });
+            agrees(format!("{batch:?} of m {m} n {n} k {k} {ta} {tb}, one of operand {one}"), None, |g| {
+                let of = |matrix: [usize; 2], one| if one { matrix.into() } else { [&batch[..], &matrix].concat() };
+                let a = g.input("a", &of(if ta { [k, m] } else { [m, k] }, one == 1), DType::F32)?;
+                let b = g.input("b", &of(if tb { [n, k] } else { [k, n] }, one == 2), DType::F32)?;
+                Ok((g.matmul(a, b, ta, tb)?, vec![a, b]))
+            })
+        })
+        .unwrap();
+}
+
 /// Some CPU drivers end every loop after 65,535 iterations without a word; these sums have more than ten million terms.
 #[test]
 fn reductions_of_ten_million() {

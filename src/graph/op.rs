@@ -320,7 +320,11 @@ impl Op {
 
     /// Whether they can add a tensor to it.
     pub(crate) fn takes_addend(&self) -> bool {
-        matches!(self, Self::BatchNorm(_))
+        match self {
+            Self::BatchNorm(_) => true,
+            Self::MatMul(matmul) => !matmul.row_sums,
+            _ => false,
+        }
     }
 
     /// Whether they can multiply it by the derivative of an activation.

@@ -74,6 +74,8 @@ fn by_rows(ctx: &Lowering, node: &Node) -> Option<Vec<Value>> {
         Op::Pool2d(_) | Op::Pool2dBackward(_) | Op::AdaptivePool2d(_) | Op::AdaptivePool2dBackward(_) => {
             node.inputs.clone()
         }
+        // Of a batch of matrices, products are rows; one matrix that all meet is read whole.
+        Op::MatMul(_) if shape.len() > 2 => node.inputs.iter().filter(|value| batched(value)).copied().collect(),
         Op::Unary(_) | Op::UnaryBackward(_) | Op::Dropout(_) | Op::ResponseNorm(_) | Op::ResponseNormBackward(_) => {
             node.inputs.clone()
         }

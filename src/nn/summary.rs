@@ -52,7 +52,7 @@ impl Summary {
             let parameter = |&&input: &&_| matches!(graph.producer(input).op, Op::Parameter(_));
             let macs = match &node.op {
                 Op::Conv2d(_) => numbers * graph.shape(node.inputs[1])[1..].iter().product::<usize>() as u64,
-                Op::MatMul(_) => numbers * graph.shape(node.inputs[0])[1] as u64,
+                Op::MatMul(matmul) => numbers * matmul.depth(graph, node) as u64,
                 _ => 0,
             };
             let activation =

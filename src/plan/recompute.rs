@@ -113,7 +113,7 @@ impl<'a> Steps<'a> {
                 let result = elements(node.outputs[0]);
                 let products = match (&node.op, &node.inputs[..]) {
                     (Op::Conv2d(_), [_, weight, ..]) => elements(*weight) / graph.shape(*weight)[0] as u64,
-                    (Op::MatMul(_), [a, ..]) => graph.shape(*a)[1] as u64,
+                    (Op::MatMul(matmul), _) => matmul.depth(graph, node) as u64,
                     _ => 1,
                 };
                 candidates.push(Candidate { root, bytes: bytes[root], work: result * products });

@@ -130,6 +130,17 @@ proptest! {
     }
 
     #[test]
+    fn matmuls(batch in prop::collection::vec(1_usize..4, 1..3), [m, n, k] in prop::array::uniform3(1_usize..4), transpose_a: bool, transpose_b: bool, of in 0..3, bias: bool) {
+        let a = if transpose_a { [k, m] } else { [m, k] };
+        let b = if transpose_b { [n, k] } else { [k, n] };
+        let many = |matrix: [usize; 2], one: bool| if one { matrix.into() } else { [&batch[..], &matrix].concat() };
+        let (a, b) = (many(a, of == 1), many(b, of == 2));
+        let shapes: [&[usize]; 3] = [&a, &b, &[n]];
+        let op = Op::MatMul(MatMul { transpose_a, transpose_b, row_sums: false });
+        check(&shapes[..if bias { 3 } else { 2 }], |g, x| g.add_one(op, x));
+    }
+
+    #[test]
     fn unary_functions(shape in prop::collection::vec(1_usize..4, 0..4), f in unary()) {
         // Over both ends of relu6 and hardswish, and away from the kink at 0.
         let spread = |array: &mut Array| array.data.iter_mut().for_each(|x| *x = 7.0 * *x + 0.01 * x.signum());

@@ -16,7 +16,7 @@ pub fn reduction_length(graph: &Graph, node: &Node) -> usize {
         (Op::Conv2d(_), _, [_, taps @ ..]) => product(taps),
         (Op::Conv2dBackwardData(op), _, &[k, _, r, s]) => k / op.conv.groups * r * s,
         (Op::Conv2dBackwardWeight(_), _, &[n, _, oh, ow]) => n * oh * ow,
-        (Op::MatMul(op), a, b) => op.extents(a, b).map_or(1, |[_, _, k]| k),
+        (Op::MatMul(op), ..) => op.depth(graph, node),
         (Op::Pool2d(pool), ..) if pool.average => product(&pool.kernel),
         (Op::Pool2dBackward(op), ..) => windows(op.pool.kernel, op.pool.stride),
         (Op::AdaptivePool2d(op), &[_, _, h, w], _) if op.average => {

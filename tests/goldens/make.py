@@ -464,6 +464,19 @@ def dense_cases(ops):
                 ops.add("matmul", {"transpose_a": ta, "transpose_b": tb}, {"a": a, "b": b},
                         lambda a, b: (a.T if ta else a) @ (b.T if tb else b))  # fmt: skip
 
+    # Batches, with as many matrices of one operand or one that all meet.
+    for of_a, of_b in (((2, 2), (2, 2)), ((3,), ()), ((), (3,))):
+        for ta, tb in ((False, False), (True, False), (False, True), (True, True)):
+            flags = ("T" if ta else "N") + ("T" if tb else "N")
+            ops.begin("matmul", f"{list(of_a)} of 3x4 by {list(of_b)} of 4x2 {flags}")
+            a = ops.rand(*of_a, *((4, 3) if ta else (3, 4)))
+            b = ops.rand(*of_b, *((2, 4) if tb else (4, 2)))
+            ops.add("matmul", {"transpose_a": ta, "transpose_b": tb}, {"a": a, "b": b},
+                    lambda a, b: torch.matmul(a.mT if ta else a, b.mT if tb else b))  # fmt: skip
+    ops.begin("linear", "2x3x4 to 5")
+    ops.add("linear", {}, {"input": ops.rand(2, 3, 4), "weight": ops.rand(5, 4), "bias": ops.rand(5)},
+            lambda input, weight, bias: F.linear(input, weight, bias))  # fmt: skip
+
 
 def pointwise_cases(ops):
     shapes = [

@@ -19,7 +19,7 @@ pub(super) fn launch(ctx: &mut Lowering, product: Product, lanes: u32) -> Result
     let lanes = lanes as usize;
     let (tm, tn) = (if large && m > 16 { 32 } else { 8.max(lanes) }, 4 * lanes);
     let (tiles_m, tiles_n) = (m.div_ceil(tm), n.div_ceil(tn));
-    let k_per_split = product.k_per_split(tiles_m * tiles_n, ctx.target.busy() as usize / 64);
+    let k_per_split = product.k_per_split(tiles_m * tiles_n * product.batch, ctx.target.busy() as usize / 64);
     let splits = k.div_ceil(k_per_split);
 
     // Gradients by the input come with and without a mask; one kernel for both saves a compilation.
@@ -42,5 +42,7 @@ pub(super) fn launch(ctx: &mut Lowering, product: Product, lanes: u32) -> Result
     let mut dims = [m, n, k, tiles_m, tiles_n, k_per_split].map(|value| Dim::U(value as u32)).to_vec();
     dims.extend(runtime_epilogue(&epilogue, product.bias != Operand::Null));
     dims.push(Dim::U(masked.into()));
-    product.run(ctx, kernel, &dims, splits, Size::Groups(tiles_m * tiles_n * splits))
+    dims.extend(product.steps().map(|value| Dim::U(value as u32)));
+    let groups = tiles_m * tiles_n * product.batch * splits;
+    product.run(ctx, kernel, &dims, splits, Size::Groups(groups))
 }

@@ -16,10 +16,15 @@ const PACKED: usize = 128;
 pub(super) fn suit(ctx: &Lowering, product: &Product) -> bool {
     let [m, n, k] = product.extents;
     let limit = ctx.target.max_workgroups as usize;
-    let fits = |rows: usize| (4 * rows.next_multiple_of(128) * k.next_multiple_of(4)) as u64 <= ctx.target.max_binding;
+    let fits = |rows: usize, matrices: usize| {
+        (4 * matrices * rows.next_multiple_of(128) * k.next_multiple_of(4)) as u64 <= ctx.target.max_binding
+    };
     let sums = !product.flags.row_sums || product.flags.transpose_a;
-    let right = !packs_right(product) || fits(n);
-    product.large && m >= 8 && n >= 32 && sums && fits(m) && right && m.max(n) / 16 < limit
+    let [a, b] = product.matrices();
+    let operands = fits(m, a) && (!packs_right(product) || fits(n, b));
+    // Along z there may be as many ranges of K for each product as keep the adapter busy.
+    let groups = (m.max(n) / 16).max(product.batch * k.div_ceil(256));
+    product.large && m >= 8 && n >= 32 && sums && operands && groups < limit
 }
 
 /// Whether the right matrix is laid in panels: it is not whole vectors, or is read often enough and not too large.
@@ -38,22 +43,26 @@ pub(super) fn launch(ctx: &mut Lowering, product: Product, lanes: u32) -> Result
     let [m, n, k] = product.extents;
     let lanes = lanes as usize;
     let (rm, tn) = (tile_rows(m, lanes), 8 * lanes);
-    let k_per_split = product.k_per_split(m.div_ceil(rm) * n.div_ceil(tn), ctx.target.busy() as usize / 64);
+    let k_per_split =
+        product.k_per_split(m.div_ceil(rm) * n.div_ceil(tn) * product.batch, ctx.target.busy() as usize / 64);
     let splits = k.div_ceil(k_per_split);
     let vectors = n % 4 == 0 && n >= 8;
     let by_row = product.flags.transpose_b;
 
-    let rows = Unpacked { count: m, k, by_row: !product.flags.transpose_a, planes: None };
+    let matrices = product.matrices();
+    let rows = Unpacked { count: m, k, by_row: !product.flags.transpose_a, planes: None, matrices: matrices[0] };
     let a = rows.pack(ctx, product.a, rm, false)?;
     let (b, right) = match packs_right(&product) {
         true => {
-            let columns = Unpacked { count: n, k, by_row, planes: None };
+            let columns = Unpacked { count: n, k, by_row, planes: None, matrices: matrices[1] };
             (columns.pack(ctx, product.b, tn, vectors)?, Right::Panels { pitch: k.next_multiple_of(4), columns: None })
         }
         false if by_row => (product.b, Right::ByRow),
         false => (product.b, Right::Rows),
     };
     let mut panels = Panels {
+        batch: product.batch,
+        shared: product.shared,
         k_per_split,
         bias: product.bias,
         mask: product.mask,
@@ -62,12 +71,10 @@ pub(super) fn launch(ctx: &mut Lowering, product: Product, lanes: u32) -> Result
         moved: vectors,
         ..Panels::new([a, b, Operand::Null], product.extents, right, &product.epilogue)
     };
-    let results = [(product.y, m * n), (product.sums, if product.flags.row_sums { m } else { 0 })];
-    add_splits(ctx, splits, results, |ctx, [y, sums]| {
+    add_splits(ctx, splits, product.results(), |ctx, [y, sums]| {
         panels.y = y;
         panels.sums = product.flags.row_sums.then_some(sums);
-        let note = if splits > 1 { format!(", {splits} splits") } else { String::new() };
-        panels.launch(ctx, 2 * (m * n) as u64 * k as u64, format!("M {m}, N {n}, K {k}{note}"))
+        panels.launch(ctx, product.flops(), product.note(splits))
     })
 }
 
@@ -111,14 +118,16 @@ pub struct Unpacked {
     pub by_row: bool,
     /// Likewise, but in images.
     pub planes: Option<Planes>,
+    /// How many such matrices lie one after the other.
+    pub matrices: usize,
 }
 
 impl Unpacked {
     /// The rows of `x` in panels of `width`; with `by_eights`, those behind the last are the last eight once more.
     pub fn pack(&self, ctx: &mut Lowering, x: Operand, width: usize, by_eights: bool) -> Result<Operand> {
-        let Self { count, k, by_row, planes } = *self;
+        let Self { count, k, by_row, planes, matrices } = *self;
         let (panels, blocks) = (count.div_ceil(width), k.div_ceil(4));
-        let y = ctx.temporary(16 * (panels * width * blocks) as u64);
+        let y = ctx.temporary(16 * (matrices * panels * width * blocks) as u64);
         let kernel = Kernel::new("matmul_pack").define("BY_ROW", by_row).define("FOURS", format!("{}u", width / 4));
         let (mut kernel, place) = Planes::place(planes, if by_row { k } else { count }, kernel);
         if [count, k][usize::from(by_row)] % 4 == 0 && planes.is_none_or(|planes| planes.fours()) {
@@ -126,11 +135,12 @@ impl Unpacked {
             let load = "let v = x[(row + i.x) / 4u]; return select(v, vec4<f32>(v.w), vec4<bool>(i.x == i.y));";
             kernel = kernel.define("T", "vec4<f32>").define("load", load);
         }
-        let dims = [count, k, blocks, usize::from(by_eights)].into_iter().chain(place);
+        let dims = [count, k, blocks, usize::from(by_eights)].into_iter().chain(place).chain([count * k]);
         let dims: Vec<Dim> = dims.map(|value| Dim::U(value as u32)).collect();
         let launch = ctx.launch_groups(kernel, &dims, &[x, y], 1)?;
-        launch.workgroups = [blocks.div_ceil(256 / width) as u32, panels as u32, 1];
-        launch.cost(0, format!("{count} rows of {k} in panels of {width}"));
+        launch.workgroups = [blocks.div_ceil(256 / width), panels, matrices].map(|extent| extent as u32);
+        let note = if matrices > 1 { format!("{matrices} times ") } else { String::new() };
+        launch.cost(0, format!("{note}{count} rows of {k} in panels of {width}"));
         Ok(y)
     }
 }
@@ -150,6 +160,10 @@ pub enum Right {
 pub struct Panels<'a> {
     /// M, N and K.
     pub extents: [usize; 3],
+    /// So many products of these extents.
+    pub batch: usize,
+    /// Whether all have the same left matrix, and the same right one.
+    pub shared: [bool; 2],
     /// In panels of [`tile_rows`].
     pub a: Operand,
     pub b: Operand,
@@ -182,6 +196,8 @@ impl<'a> Panels<'a> {
         let null = Operand::Null;
         Self {
             extents,
+            batch: 1,
+            shared: [false; 2],
             a,
             b,
             right,
@@ -228,6 +244,9 @@ impl<'a> Panels<'a> {
         if self.before != Operand::Null {
             kernel = kernel.define("RESUME", true);
         }
+        if self.batch > 1 {
+            kernel = kernel.define("BATCHED", true);
+        }
         if self.moved {
             kernel = kernel.define("MOVED", true);
         }
@@ -250,11 +269,20 @@ impl<'a> Panels<'a> {
         let mut dims: Vec<Dim> = dims.map(|value| Dim::U(value as u32)).collect();
         dims.extend(runtime_epilogue(&epilogue, self.bias != Operand::Null && !by_row_bias));
         dims.extend([masked, self.sums.is_some()].map(|flag| Dim::U(flag.into())));
+        let a_next = m.div_ceil(rm) * padded * rm / 8;
+        let b_next = match self.right {
+            Right::Rows => n * k / 8,
+            Right::ByRow => n * k / 4,
+            Right::Panels { pitch, .. } => n.div_ceil(tn) * pitch * lanes,
+        };
+        let next = |shared: bool, next: usize| if shared { 0 } else { next };
+        let [a, b] = self.shared;
+        dims.extend([self.batch, next(a, a_next), next(b, b_next)].map(|value| Dim::U(value as u32)));
         let mask = if self.in_place { Operand::Null } else { self.mask };
         let operands = [self.a, self.b, self.bias, mask, self.y, self.sums.unwrap_or(Operand::Null), self.before];
         let splits = k.div_ceil(self.k_per_split);
         let launch = ctx.launch_groups(kernel, &dims, &operands, 1)?;
-        launch.workgroups = [n.div_ceil(tn), m.div_ceil(rm), splits].map(|extent| extent as u32);
+        launch.workgroups = [n.div_ceil(tn), m.div_ceil(rm), splits * self.batch].map(|extent| extent as u32);
         launch.cost(flops, note);
         launch.in_place = self.in_place;
         Ok(())

@@ -13,7 +13,7 @@ const SPLITS: usize = 64;
 /// The tile and the ranges of K, if `product` is one for this family.
 pub(super) fn suit(ctx: &Lowering, product: &Product) -> Option<Choice> {
     let most = if product.is_plain() && product.splits { SPLITS } else { 1 };
-    let choice = choose(ctx, "matmul", 1, product.extents, most)?;
+    let choice = choose(ctx, "matmul", product.batch, product.extents, most)?;
     let least = if product.is_plain() { product.extents[K].div_ceil(LONGEST) } else { 1 };
     Some(Choice { splits: choice.splits.max(least), ..choice })
 }
@@ -24,7 +24,8 @@ pub(super) fn launch(ctx: &mut Lowering, product: Product, Choice { tile, splits
     let splits = k.div_ceil(k_per_split);
     let kernel = with_epilogue(stored(Kernel::new("matmul_tiles"), &product), &product.epilogue, true);
     let kernel = tile.constants(kernel.define("BIAS", product.bias != Operand::Null));
-    let units = tile.across([m, n]) * splits;
-    let dims = [m, n, k, m.div_ceil(tile.m), n.div_ceil(tile.n), k_per_split, units].map(|value| Dim::U(value as u32));
+    let units = tile.across([m, n]) * product.batch * splits;
+    let dims = [m, n, k, m.div_ceil(tile.m), n.div_ceil(tile.n), k_per_split, units];
+    let dims: Vec<Dim> = dims.into_iter().chain(product.steps()).map(|value| Dim::U(value as u32)).collect();
     product.run(ctx, kernel, &dims, splits, Size::Groups(units))
 }

@@ -128,7 +128,7 @@ impl Module for Conv2d {
     }
 }
 
-/// Fully connected layer on `[N,I]`; parameters `weight [O,I]` and `bias [O]`.
+/// Fully connected layer on `[..., N,I]`; parameters `weight [O,I]` and `bias [O]`.
 #[derive(Clone, Debug)]
 pub struct Linear {
     inputs: Option<usize>,
@@ -163,7 +163,7 @@ impl Linear {
 
 impl Module for Linear {
     fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {
-        let inputs = self.inputs.or_else(|| graph.shape(x).get(1).copied()).unwrap_or(1);
+        let inputs = self.inputs.or_else(|| graph.shape(x).last().copied()).unwrap_or(1);
         let (shape, fans) = ([self.outputs, inputs], [inputs, self.outputs]);
         let (weight, bias) = declare(graph, &shape, fans, self.weight, Some(self.bias))?;
         graph.linear(x, weight, bias)

@@ -148,7 +148,7 @@ impl Columns {
     pub fn forward(&self, ctx: &mut Lowering, node: &Node, bias: Option<Operand>, note: &str) -> Result<()> {
         let n = ctx.shape(node.inputs[0])[0];
         let (m, k) = (self.problem.w[0], self.column());
-        let weights = Unpacked { count: m, k, by_row: true, planes: None };
+        let weights = Unpacked { count: m, k, by_row: true, planes: None, matrices: 1 };
         let a = weights.pack(ctx, Operand::Value(node.inputs[1]), tile_rows(m, self.lanes), false)?;
         let ranges = self.ranges(n);
         let windows = self.windows();
@@ -165,7 +165,7 @@ impl Columns {
     pub fn backward_data(&self, ctx: &mut Lowering, node: &Node, note: &str) -> Result<()> {
         let n = ctx.shape(node.inputs[0])[0];
         let (m, k) = (self.column(), self.problem.w[0]);
-        let weights = Unpacked { count: m, k, by_row: false, planes: None };
+        let weights = Unpacked { count: m, k, by_row: false, planes: None, matrices: 1 };
         let a = weights.pack(ctx, Operand::Value(node.inputs[1]), tile_rows(m, self.lanes), false)?;
         let ranges = self.ranges(n);
         let windows = Windows::of_pixels(k, [self.problem.y[2], self.problem.y[3]], self.lanes);
@@ -223,7 +223,7 @@ impl Columns {
                 let pixels = range.len() * self.pixels();
                 ctx.within(block.clone(), &values, |ctx| {
                     let planes = Some(self.planes(m, range));
-                    let gradients = Unpacked { count: m, k: pixels, by_row: true, planes };
+                    let gradients = Unpacked { count: m, k: pixels, by_row: true, planes, matrices: 1 };
                     let a = gradients.pack(ctx, Operand::Value(values[1]), rows, false)?;
                     let pitch = windows.turned(ctx, Operand::Value(values[0]), b, range)?;
                     let right = Right::Panels { pitch, columns: Some(n) };
