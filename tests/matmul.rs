@@ -41,7 +41,7 @@ fn matmul(graph: &mut Graph, x: &[Value]) -> Value {
 #[test]
 fn a_batch_is_one_dispatch() {
     for target in targets() {
-        for side in [48, 256] {
+        for side in [48, 256, 512] {
             let dispatches = plan(&target, &[&[4, 4, side, side], &[4, 4, side, side]], false, matmul);
             assert!(
                 matches!(&dispatches[..], [(name, note)] if name.starts_with("matmul")

@@ -3,7 +3,7 @@
 
 use super::super::activation::{runtime_epilogue, with_runtime_epilogue};
 use super::super::reduce::add_splits;
-use super::super::{Dim, Kernel};
+use super::super::{Dim, Kernel, LIGHT};
 use super::{Product, UNSPLIT, sized};
 use crate::Result;
 use crate::graph::{Epilogue, Mask, Unary, Value};
@@ -24,7 +24,9 @@ pub(super) fn suit(ctx: &Lowering, product: &Product) -> bool {
     let operands = fits(m, a) && (!packs_right(product) || fits(n, b));
     // Along z there may be as many ranges of K for each product as keep the adapter busy.
     let groups = (m.max(n) / 16).max(product.batch * k.div_ceil(256));
-    product.large && m >= 8 && n >= 32 && sums && operands && groups < limit
+    // Of a batch each product must be worth the packing of its operands.
+    let large = product.large && (product.batch == 1 || 2 * (m * n) as u64 * k as u64 >= LIGHT);
+    large && m >= 8 && n >= 32 && sums && operands && groups < limit
 }
 
 /// Whether the right matrix is laid in panels: it is not whole vectors, or is read often enough and not too large.

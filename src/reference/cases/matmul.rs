@@ -70,9 +70,10 @@ fn batches() -> Vec<Result<Case>> {
         products(&[2], [8, 12, 4096], (true, false), Batch::Both, false),
         products(&[1000], [3, 2, 4], (false, false), Batch::Both, true),
         products(&[6], [130, 262, 701], (false, false), Batch::Both, true),
-        products(&[9], [44, 264, 1000], (true, false), Batch::Both, false),
-        products(&[9], [44, 263, 1000], (true, true), Batch::Left, true),
-        products(&[5], [133, 264, 600], (false, true), Batch::Right, false),
+        products(&[2], [131, 262, 2001], (false, false), Batch::Both, true),
+        products(&[2], [44, 1032, 1484], (true, false), Batch::Both, false),
+        products(&[2], [44, 1031, 1488], (true, true), Batch::Left, true),
+        products(&[2], [133, 520, 972], (false, true), Batch::Right, false),
     ];
     let tiles = [
         products(&[2, 3], [70, 90, 40], (false, false), Batch::Both, true),
@@ -91,7 +92,7 @@ fn with_epilogues() -> Vec<Result<Case>> {
         (&[], [40, 36, 28]),
         (&[3], [9, 11, 13]),
         (&[2, 2], [16, 24, 20]),
-        (&[4], [130, 136, 970]),
+        (&[2], [132, 516, 988]),
     ];
     let tiles: [(&[usize], _); 2] = [(&[], [65, 70, 33]), (&[3], [40, 50, 60])];
     let residuals: [(&[usize], _); 2] = [(&[], [6, 8, 2052]), (&[2], [5, 7, 1030])];
