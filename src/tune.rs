@@ -10,7 +10,7 @@
 use crate::Result;
 use crate::gpu::{Gpu, Runner};
 use crate::plan::{Choices, Plan, Program, Question, Target};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// What was measured about one question.
@@ -36,21 +36,47 @@ pub async fn tune(
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Vec<Tuned>> {
     let rules = Target { choices: Arc::default(), ..gpu.target().clone() };
-    let questions = Plan::new(program, &rules)?.questions;
+    let mut answered = Choices::default();
+    let mut all: Vec<Tuned> = vec![];
+    // What depends on other answers is asked when these are known.
+    for follows in [false, true] {
+        let target = Target { choices: Arc::new(answered.clone()), ..rules.clone() };
+        let questions = Plan::new(program, &target)?.questions;
+        let names: BTreeSet<String> =
+            questions.iter().filter(|question| question.follows).map(|question| question.name.clone()).collect();
+        let is_next = |question: &Question| {
+            names.contains(&question.name) == follows && !all.iter().any(|tuned| tuned.question.name == question.name)
+        };
+        let mut next: Vec<Question> = questions.into_iter().filter(|question| question.candidates.len() > 1).collect();
+        next.retain(is_next);
+        next.dedup_by(|a, b| a.name == b.name);
+        let tuned = measure(gpu, program, next, &answered, repeat, &mut progress).await?;
+        answered = answers(&answered, &tuned);
+        all.extend(tuned);
+    }
+    Ok(all)
+}
+
+/// Measures each candidate of each of `questions`, with the answers to others that there are.
+async fn measure(
+    gpu: &Gpu,
+    program: &Program,
+    questions: Vec<Question>,
+    answered: &Choices,
+    repeat: usize,
+    progress: &mut impl FnMut(usize, usize),
+) -> Result<Vec<Tuned>> {
     let rounds = questions.iter().map(|question| question.candidates.len()).max().unwrap_or(0);
-    let mut all: Vec<Tuned> = questions
-        .into_iter()
-        .filter(|question| question.candidates.len() > 1)
-        .map(|question| Tuned { question, seconds: vec![], best: 0 })
-        .collect();
+    let tuned = |question| Tuned { question, seconds: vec![], best: 0 };
+    let mut all: Vec<Tuned> = questions.into_iter().map(tuned).collect();
     for round in 0..rounds {
-        let mut choices = Choices::default();
+        let mut choices = answered.clone();
         for Tuned { question, .. } in &all {
             if let Some(candidate) = question.candidates.get(round) {
                 choices.insert(&question.name, candidate);
             }
         }
-        let target = Target { choices: Arc::new(choices), ..rules.clone() };
+        let target = Target { choices: Arc::new(choices), ..gpu.target().clone() };
         let seconds = times(gpu, Plan::new(program, &target)?, repeat).await?;
         for tuned in all.iter_mut().filter(|tuned| round < tuned.question.candidates.len()) {
             tuned.seconds.push(seconds.get(&tuned.question.name).copied().unwrap_or(f64::INFINITY));
@@ -74,8 +100,8 @@ async fn times(gpu: &Gpu, plan: Plan, repeat: usize) -> Result<HashMap<String, f
     }
     let mut sums: HashMap<String, f64> = HashMap::new();
     for (dispatch, all) in dispatches.iter().zip(&mut durations) {
-        if let Some(question) = &dispatch.launch.question {
-            all.sort_by(f64::total_cmp);
+        all.sort_by(f64::total_cmp);
+        for question in &dispatch.launch.questions {
             *sums.entry(question.clone()).or_default() += all[all.len() / 2];
         }
     }
@@ -118,8 +144,8 @@ mod tests {
         let mut old = Choices::default();
         old.insert("matmul a", "lanes");
         old.insert("matmul b", "lanes");
-        let question =
-            |name: &str| Question { name: name.into(), candidates: vec!["panels".into(), "registers".into()] };
+        let candidates = || vec!["panels".into(), "registers".into()];
+        let question = |name: &str| Question { name: name.into(), candidates: candidates(), follows: false };
         let tuned = [("matmul b", 0), ("matmul c", 1)].map(|(name, best)| Tuned {
             question: question(name),
             seconds: vec![1.0, 1.0],

@@ -41,6 +41,17 @@ fn tiles_pass(class: Class, checked: bool) {
     }
 }
 
+/// Winograd's algorithms by products in tiles.
+#[test]
+fn winograd_in_tiles() {
+    for class in [Class::Discrete, Class::Integrated] {
+        let kernels = all_pass(GpuOptions { class: Some(class), ..GpuOptions::default() }, "3x3 F(");
+        for kernel in ["winograd_transform", "matmul_tiles", "winograd_inverse"] {
+            assert!(kernels.contains(kernel), "{kernel} did not run on class {}", class.name());
+        }
+    }
+}
+
 #[test]
 fn tiles_of_discrete_gpus() {
     tiles_pass(Class::Discrete, false);

@@ -99,7 +99,7 @@ fn plan(gpu: &Gpu, kernel: &'static str, dims: Vec<Dim>, groups: u64, sizes: &[u
         in_place: false,
         untouched: 0,
         first_row: None,
-        question: None,
+        questions: vec![],
     };
     Plan {
         name: kernel.into(),

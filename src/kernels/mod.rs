@@ -157,9 +157,11 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("softmax", include_str!("../../shaders/softmax.wgsl")),
     ("softmax_backward", include_str!("../../shaders/softmax_backward.wgsl")),
     ("winograd_filter", include_str!("../../shaders/winograd_filter.wgsl")),
+    ("winograd_inverse", include_str!("../../shaders/winograd_inverse.wgsl")),
     ("winograd_multiply", include_str!("../../shaders/winograd_multiply.wgsl")),
     ("winograd_output", include_str!("../../shaders/winograd_output.wgsl")),
     ("winograd_tiles", include_str!("../../shaders/winograd_tiles.wgsl")),
+    ("winograd_transform", include_str!("../../shaders/winograd_transform.wgsl")),
     ("winograd_weight", include_str!("../../shaders/winograd_weight.wgsl")),
 ];
 

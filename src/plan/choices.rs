@@ -17,6 +17,8 @@ pub struct Question {
     pub name: String,
     /// What can be chosen, the rule's own choice first.
     pub candidates: Vec<String>,
+    /// Whether it was asked because another one was answered as it was: which tile, once tiles it is.
+    pub follows: bool,
 }
 
 impl Choices {

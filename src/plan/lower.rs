@@ -69,8 +69,8 @@ pub struct Launch {
     pub untouched: u64,
     /// The first of the rows to which it is confined; `None` if it works on all.
     pub first_row: Option<usize>,
-    /// The name of the question that was asked for its node, see [`Lowering::choose`].
-    pub question: Option<String>,
+    /// The names of the questions that were asked for its node before it, see [`Lowering::choose`].
+    pub questions: Vec<String>,
 }
 
 /// Collects the launches of a graph.
@@ -94,7 +94,7 @@ pub struct Lowering<'a> {
     window: Option<Window>,
     /// What was asked of the target's choices so far, and for the node at hand.
     questions: RefCell<BTreeSet<Question>>,
-    question: RefCell<Option<String>>,
+    asked: RefCell<Vec<String>>,
 }
 
 /// Rows of some values, to which lowering is confined.
@@ -120,14 +120,14 @@ impl<'a> Lowering<'a> {
             layer,
             window: None,
             questions: RefCell::default(),
-            question: RefCell::default(),
+            asked: RefCell::default(),
         }
     }
 
     /// Appends the launches of `node`.
     fn node(&mut self, node: &Node) -> Result<()> {
         self.layer = node.layer.clone();
-        self.question.take();
+        self.asked.take();
         kernels::lower(self, node)
     }
 
@@ -218,12 +218,17 @@ impl<'a> Lowering<'a> {
     }
 
     /// Which of `candidates` answers the question `name`: the one that the target's table names, else the first, which a
-    /// rule has put there. The launches that follow for this node are marked with the question.
+    /// rule has put there. The launches that follow for this node are marked with the question. What is asked later for the
+    /// same node may depend on the answer.
     pub fn choose(&self, name: String, candidates: Vec<String>) -> usize {
         let answer = self.target.choices.get(&name);
         let index = answer.and_then(|answer| candidates.iter().position(|candidate| candidate == answer));
-        *self.question.borrow_mut() = Some(name.clone());
-        self.questions.borrow_mut().insert(Question { name, candidates });
+        let mut asked = self.asked.borrow_mut();
+        if !asked.contains(&name) {
+            asked.push(name.clone());
+        }
+        let follows = asked[0] != name;
+        self.questions.borrow_mut().insert(Question { name, candidates, follows });
         index.unwrap_or(0)
     }
 
@@ -367,7 +372,7 @@ impl<'a> Lowering<'a> {
             in_place: false,
             untouched,
             first_row: self.window.as_ref().map(|window| window.rows.start),
-            question: self.question.borrow().clone(),
+            questions: self.asked.borrow().clone(),
         });
         Ok(self.launches.last_mut().expect("just pushed"))
     }

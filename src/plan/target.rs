@@ -33,10 +33,10 @@ impl Class {
     }
 }
 
-/// An algorithm of convolutions on CPU drivers, see [`Target::algorithm`].
+/// An algorithm of convolutions, see [`Target::algorithm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// Matrix products of columns, which hold what each result sums.
+    /// Matrix products of columns, which hold what each result sums; on CPU drivers with lanes.
     Columns,
     /// Winograd's, with tiles of 2 by 2 or 4 by 4 results.
     Winograd(usize),

@@ -1,5 +1,5 @@
-//! Which algorithm computes a convolution: the direct one, or, where a subgroup has known lanes, products of columns or one
-//! of Winograd's. A rule from its extents and the target; a table of what was measured has the last word.
+//! Which algorithm computes a convolution: the direct one, one of Winograd's, or, where a subgroup has known lanes, products
+//! of columns. A rule from its extents and the target; a table of what was measured has the last word.
 
 use super::columns::Columns;
 use super::winograd::{self, Winograd};
@@ -48,8 +48,9 @@ pub const DISPATCH: f64 = 60_000.0;
 /// What `problem` is to run on; it is `None` where extents are not those of images.
 pub fn choose(ctx: &Lowering, problem: Option<Problem>) -> Algorithm {
     let target = ctx.target;
-    let Some((problem, lanes)) = problem.zip(target.lanes) else { return Algorithm::Direct };
-    let columns = Columns::new(&problem, lanes as usize).filter(|columns| columns.fits(target));
+    let Some(problem) = problem else { return Algorithm::Direct };
+    let columns = target.lanes.and_then(|lanes| Columns::new(&problem, lanes as usize));
+    let columns = columns.filter(|columns| columns.fits(target));
     let shape = winograd::Shape::of(&problem);
     match target.algorithm {
         None => {}
@@ -59,7 +60,9 @@ pub fn choose(ctx: &Lowering, problem: Option<Problem>) -> Algorithm {
             return winograd.filter(|winograd| winograd.fits(target)).map_or(Algorithm::Direct, Algorithm::Winograd);
         }
     }
-    let mut candidates = vec![(problem.direct_cost(), "direct", Algorithm::Direct)];
+    // Without lanes costs are operations: only Winograd's algorithms are compared.
+    let direct = if target.lanes.is_some() { problem.direct_cost() } else { problem.flops() as f64 };
+    let mut candidates = vec![(direct, "direct", Algorithm::Direct)];
     candidates.extend(columns.map(|columns| (columns.cost(), "columns", Algorithm::Columns(columns))));
     if let Some(shape) = shape.filter(|_| !target.exact) {
         candidates.extend(

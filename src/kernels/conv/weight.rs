@@ -25,9 +25,6 @@ fn weight_tap_rows(r: usize, s: usize) -> usize {
 }
 
 pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWeight) -> Result<()> {
-    if let Some(choice) = weight_tiles::suit(ctx, node, back) {
-        return weight_tiles::launch(ctx, node, back, choice);
-    }
     let (x, dy) = (ctx.shape(node.inputs[0]), ctx.shape(node.inputs[1]));
     let (conv, w) = (&back.conv, &back.weight);
     let bias = node.outputs.get(1).filter(|_| back.bias).map(|&bias| Operand::Value(bias));
@@ -36,6 +33,9 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
         Algorithm::Winograd(winograd) => return winograd.weigh(ctx, node, bias, &note),
         Algorithm::Columns(columns) => return columns.backward_weight(ctx, node, bias, &note),
         Algorithm::Direct => {}
+    }
+    if let Some(choice) = weight_tiles::suit(ctx, node, back) {
+        return weight_tiles::launch(ctx, node, back, choice);
     }
     let outputs = w[0] / conv.groups;
     let [r, s] = [w[2], w[3]];

@@ -49,6 +49,8 @@ struct Product {
     splits: bool,
     /// Large tiles make fewer loads per product; small ones more invocations, and they compile faster.
     large: bool,
+    /// Operations and shapes of what it is a part of, if it is one.
+    counts_as: Option<(u64, String)>,
 }
 
 /// An axis of a product, as an index into its extents.
@@ -86,6 +88,7 @@ pub fn lower(ctx: &mut Lowering, node: &Node, matmul: &MatMul) -> Result<()> {
             _ => [a, b, y].iter().all(|&value| ctx.graph.info(value).bytes() < UNSPLIT),
         },
         large: 2 * whole_rows as u64 * (n * k) as u64 >= LIGHT,
+        counts_as: None,
     };
     let rows_of = [(a, if matmul.transpose_a { K } else { M }), (b, if matmul.transpose_b { N } else { K }), (y, M)];
     let mut matrices = rows_of.into_iter().filter(|(value, _)| is_matrix(ctx, *value));
@@ -95,6 +98,37 @@ pub fn lower(ctx: &mut Lowering, node: &Node, matmul: &MatMul) -> Result<()> {
         None => whole.launch(ctx),
         Some((axis, per_part)) => whole.in_parts(ctx, axis, per_part),
     }
+}
+
+/// `y = a b`, or `a b^T` if asked for, of so many matrices of these extents that lie one after the other, and what is in
+/// `before`. It counts as `flops` operations. Only the latter are cut along K: the others' columns come from samples, as many
+/// as are at hand, and no sum may depend on their number.
+pub fn batch(
+    ctx: &mut Lowering,
+    [a, b, y]: [Operand; 3],
+    before: Operand,
+    (batch, extents, transpose_b): (usize, [usize; 3], bool),
+    flops: u64,
+    note: &str,
+) -> Result<()> {
+    let product = Product {
+        extents,
+        batch,
+        shared: [false; 2],
+        flags: MatMul { transpose_b, ..MatMul::default() },
+        epilogue: Epilogue::default(),
+        a,
+        b,
+        bias: Operand::Null,
+        mask: Operand::Null,
+        y,
+        sums: Operand::Null,
+        before,
+        splits: transpose_b,
+        large: true,
+        counts_as: Some((flops, note.into())),
+    };
+    product.launch(ctx)
 }
 
 /// Whether `value` is a single matrix; others are cut by their first axis before they come here.
@@ -270,6 +304,9 @@ impl Product {
     }
 
     fn flops(&self) -> u64 {
+        if let Some((flops, _)) = self.counts_as {
+            return flops;
+        }
         2 * self.batch as u64 * self.extents.iter().map(|&extent| extent as u64).product::<u64>()
     }
 
@@ -278,7 +315,8 @@ impl Product {
         let [m, n, k] = self.extents;
         let times = if self.batch > 1 { format!("{} of ", self.batch) } else { String::new() };
         let ranges = if splits > 1 { format!(", {splits} splits") } else { String::new() };
-        format!("{times}M {m}, N {n}, K {k}{ranges}")
+        let part = self.counts_as.as_ref().map_or(String::new(), |(_, note)| format!(": {note}"));
+        format!("{times}M {m}, N {n}, K {k}{ranges}{part}")
     }
 }
 

@@ -118,6 +118,7 @@ pub(super) fn list() -> Vec<Result<Case>> {
         tiled(4, conv("3x3 F(4x4) padding 5x3", [1, 3, 8, 9], [5, 3, 3, 3], BIAS, Conv2d { padding: [5, 3], ..at(1, 0) })),
         tiled(4, conv("3x3 F(4x4) of one pixel", [3, 7, 1, 1], [5, 7, 3, 3], BIAS, at(1, 1))),
         tiled(4, conv("3x3 F(4x4) in ranges of tiles", [4, 32, 45, 44], [33, 32, 3, 3], BIAS, at(1, 1))),
+        tiled(4, conv("3x3 F(4x4) in ranges of samples", [34, 64, 62, 64], [2, 64, 3, 3], BIAS, at(1, 1))),
         tiled(4, conv("3x3 F(4x4) in ranges of channels", [1, 260, 4, 4], [320, 260, 3, 3], BIAS, at(1, 1))),
         tiled(2, between("3x3 F(2x2) around a relu", [33, 32, 6, 5], Unary::Relu)),
         tiled(4, between("3x3 F(4x4) around a relu", [9, 32, 13, 8], Unary::Relu)),

@@ -7,11 +7,13 @@
 //!
 //! F(4x4) spends 36 multiplications on 16 results where the definition asks for 144, F(2x2) 16 on 4 for 36. Between the
 //! steps numbers lie in scratch memory, 2.25 or 4 times what they come from. So tiles are worked on in ranges that stay
-//! within a few MiB, and output channels likewise.
+//! within a few MiB, and output channels likewise. That is for CPU drivers with lanes; `portable` is for all others.
 
 mod choose;
 mod launches;
+mod matrices;
 mod passes;
+mod portable;
 
 pub use choose::{Winograd, candidates};
 

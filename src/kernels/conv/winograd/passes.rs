@@ -20,6 +20,9 @@ pub struct Tiles {
 impl Winograd {
     /// The forward pass, or the gradient by the input.
     pub fn convolve(&self, ctx: &mut Lowering, node: &Node, bias: Option<Operand>, note: String) -> Result<()> {
+        if ctx.target.lanes.is_none() {
+            return self.convolve_anywhere(ctx, node, bias, &note);
+        }
         let n = ctx.shape(node.inputs[0])[0];
         let shape = self.shape;
         let x = Image {
@@ -56,6 +59,9 @@ impl Winograd {
 
     /// The gradients by the weights and, where `bias` is a place for it, by the bias.
     pub fn weigh(&self, ctx: &mut Lowering, node: &Node, bias: Option<Operand>, note: &str) -> Result<()> {
+        if ctx.target.lanes.is_none() {
+            return self.weigh_anywhere(ctx, node, bias, note);
+        }
         let shape = self.shape;
         let values = [node.inputs[0], node.inputs[1]];
         let samples = ctx.row_ranges(&values, ctx.target.block())?;
@@ -116,7 +122,7 @@ impl Winograd {
 
     /// Whether each result is written by one invocation alone, after its mask was read.
     pub fn writes_once(&self, ctx: &Lowering) -> bool {
-        let lanes = ctx.target.lanes.unwrap_or(8) as usize;
+        let Some(lanes) = ctx.target.lanes.map(|lanes| lanes as usize) else { return true };
         self.shape.outputs.is_multiple_of(4 * lanes) && self.output_range().is_multiple_of(4 * lanes)
     }
 
@@ -136,18 +142,18 @@ impl Winograd {
 }
 
 /// Spreads operations over launches so that they add up.
-struct Charge {
+pub(super) struct Charge {
     flops: u64,
     parts: usize,
     done: usize,
 }
 
 impl Charge {
-    fn new(flops: u64, parts: usize) -> Self {
+    pub(super) fn new(flops: u64, parts: usize) -> Self {
         Self { flops, parts, done: 0 }
     }
 
-    fn next(&mut self, parts: usize) -> u64 {
+    pub(super) fn next(&mut self, parts: usize) -> u64 {
         let before = self.up_to_here();
         self.done += parts;
         self.up_to_here() - before
