@@ -2,7 +2,7 @@
 
 use super::{Executable, Gpu, Memory, Staging};
 use crate::graph::{DType, Op, Value};
-use crate::plan::{Arena, Plan, Program, Region, Role, Target};
+use crate::plan::{Arena, Launch, Plan, Program, Region, Role, Target};
 use crate::{Error, Result};
 use half::f16;
 use std::collections::HashSet;
@@ -150,11 +150,11 @@ impl Runner {
         let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut written = HashSet::new();
         for (index, dispatch) in self.plan.dispatches.iter().enumerate() {
-            let source = crate::kernels::source(dispatch.launch.kernel.name);
-            let bindings = dispatch.bindings.iter().zip(&dispatch.launch.operands).zip(overwritten(source));
+            let overwritten = overwritten(&dispatch.launch);
+            let bindings = dispatch.bindings.iter().zip(&dispatch.launch.operands).zip(overwritten);
             for ((region, operand), overwritten) in bindings {
                 let results = matches!(region.role, Role::Activations(_) | Role::Arena(Arena::Gradients, _));
-                if overwritten && results && !dispatch.launch.in_place && written.insert(operand) {
+                if overwritten && results && written.insert(operand) {
                     let buffer = self.memory.get(&region.role)?;
                     let mut done = 0;
                     while done < region.size.min(buffer.size() - region.offset) {
@@ -193,10 +193,16 @@ impl Runner {
     }
 }
 
-/// For each storage binding of a shader whether it is only written: declared writable where reading is not its purpose.
-fn overwritten(source: &str) -> Vec<bool> {
-    let updated = source.contains("updated in place");
+/// For each storage binding of a launch whether it is only written: declared writable where reading is not its purpose.
+/// Of a chain's bindings its body tells.
+fn overwritten(launch: &Launch) -> Vec<bool> {
+    let source = crate::kernels::source(launch.kernel.name);
     let bindings = source.lines().filter(|line| line.contains("var<storage"));
+    if let Some((_, body)) = launch.kernel.defines.iter().find(|(name, _)| *name == "chain") {
+        let written = |k| body.contains(&format!("b{k}[i] = ")) && !body.contains(&format!("= b{k}[i]"));
+        return (0..bindings.count()).map(written).collect();
+    }
+    let updated = launch.in_place || source.contains("updated in place");
     bindings.map(|line| line.contains("read_write") && !updated).collect()
 }
 

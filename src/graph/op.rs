@@ -44,6 +44,8 @@ pub enum Op {
     Binary(Binary),
     /// A tensor repeated along axes of extent 1.
     Broadcast(Shape),
+    /// Functions of elements in one kernel, which a plan makes of several nodes.
+    Chain(Chain),
     /// Sum or mean over axes.
     Reduce(Reduce),
     /// The same elements under another shape.
@@ -155,6 +157,7 @@ impl Op {
             Self::UnaryBackward(unary) => unary.backward_name(),
             Self::Binary(binary) => binary.name(),
             Self::Broadcast(_) => "broadcast",
+            Self::Chain(_) => "chain",
             Self::Reduce(reduce) => reduce.name(),
             Self::Reshape(_) => "reshape",
             Self::Permute(_) => "permute",
@@ -209,7 +212,7 @@ impl Op {
             Self::Reshape(_) => (1, 1, false),
             Self::BatchNorm(_) => (5, 5, true),
             Self::BatchNormBackward(_) => (3, 3, true),
-            Self::Concat(_) => (1, usize::MAX, true),
+            Self::Chain(_) | Self::Concat(_) => (1, usize::MAX, true),
             _ => (1, 1, true),
         }
     }
@@ -251,6 +254,7 @@ impl Op {
             }
             Self::Binary(binary) => binary.infer(inputs),
             Self::Broadcast(shape) => elementwise::infer_broadcast(shape, inputs),
+            Self::Chain(chain) => chain.infer(inputs),
             Self::Reduce(reduce) => reduce.infer(inputs),
             Self::Reshape(reshape) => reshape.infer(inputs),
             Self::Permute(permute) => permute.infer(inputs),

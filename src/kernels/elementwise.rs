@@ -17,7 +17,7 @@ fn scale(function: Unary) -> f32 {
 }
 
 /// The formula for operands `a` and `b`, numbers or vectors alike.
-fn formula(function: Binary) -> &'static str {
+pub(super) fn formula(function: Binary) -> &'static str {
     match function {
         Binary::Add => "a + b",
         Binary::Sub => "a - b",

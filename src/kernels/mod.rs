@@ -8,6 +8,7 @@ mod activation;
 mod adaptive;
 mod assemble;
 mod batch_norm;
+mod chain;
 mod conv;
 mod divide;
 mod dropout;
@@ -30,6 +31,7 @@ mod wide;
 mod windows;
 
 pub use assemble::assemble;
+pub(crate) use chain::MOST_BOUND as MOST_CHAINED;
 pub(crate) use elementwise::copy;
 pub(crate) use loss::record as lower_record;
 pub(crate) use update::{accumulate as lower_accumulation, lower as lower_update};
@@ -104,6 +106,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("batch_norm_sums", include_str!("../../shaders/batch_norm_sums.wgsl")),
     ("bce", include_str!("../../shaders/bce.wgsl")),
     ("broadcast", include_str!("../../shaders/broadcast.wgsl")),
+    ("chain", include_str!("../../shaders/chain.wgsl")),
     ("clip_norm", include_str!("../../shaders/clip_norm.wgsl")),
     ("conv", include_str!("../../shaders/conv.wgsl")),
     ("conv_columns", include_str!("../../shaders/conv_columns.wgsl")),
@@ -209,6 +212,7 @@ fn lower_rows(ctx: &mut Lowering, node: &Node) -> Result<()> {
         Op::UnaryBackward(unary) => elementwise::unary_backward(ctx, node, *unary),
         Op::Binary(binary) => elementwise::binary(ctx, node, *binary),
         Op::Broadcast(_) => elementwise::broadcast(ctx, node),
+        Op::Chain(op) => chain::lower(ctx, node, op),
         Op::Reduce(reduce) => reduce::lower(ctx, node, reduce),
         Op::Permute(permute) => elementwise::permute(ctx, node, permute),
         Op::Concat(concat) => pad::concat(ctx, node, concat),

@@ -51,6 +51,14 @@ pub fn lower(ctx: &mut Lowering, node: &Node, lower: fn(&mut Lowering, &Node) ->
     {
         ctx.share(node.outputs[0], mask.output);
     }
+    if let Op::Chain(chain) = &node.op {
+        for &(result, operand) in &chain.in_place {
+            let (result, operand) = (node.outputs[result], node.inputs[operand]);
+            if ctx.is_inner(result) == ctx.is_inner(operand) {
+                ctx.share(result, operand);
+            }
+        }
+    }
     if ranges.len() == 1 {
         return lower(ctx, node);
     }
@@ -82,7 +90,9 @@ fn by_rows(ctx: &Lowering, node: &Node) -> Option<Vec<Value>> {
         Op::Softmax(softmax) | Op::SoftmaxBackward(softmax) if softmax.axis > 0 => node.inputs.clone(),
         Op::Reduce(reduce) if !reduce.axes.contains(&0) => node.inputs.clone(),
         Op::Constant { .. } => vec![],
-        Op::Binary(_) | Op::Broadcast(_) => node.inputs.iter().filter(|value| batched(value)).copied().collect(),
+        Op::Binary(_) | Op::Broadcast(_) | Op::Chain(_) => {
+            node.inputs.iter().filter(|value| batched(value)).copied().collect()
+        }
         Op::Concat(concat) if concat.axis > 0 => node.inputs.clone(),
         Op::Slice(slice) if slice.axis > 0 => node.inputs.clone(),
         Op::Pad(_) if shape.len() > 2 => node.inputs.clone(),

@@ -45,7 +45,7 @@ fn readers(program: &Program) -> Vec<usize> {
     readers
 }
 
-fn drop_unread(program: &mut Program) {
+pub(super) fn drop_unread(program: &mut Program) {
     let mut readers = readers(program);
     let mut kept = Vec::new();
     for node in std::mem::take(program.graph.nodes_mut()).into_iter().rev() {

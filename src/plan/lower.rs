@@ -63,7 +63,7 @@ pub struct Launch {
     pub layer: String,
     /// Shapes, for people.
     pub note: String,
-    /// Whether it reads its result before it writes it: a mask lies there.
+    /// Whether it reads a result before it writes it: a mask or an operand lies there.
     pub in_place: bool,
     /// Bytes of what it binds that belong to other tensors than it works on.
     pub untouched: u64,
@@ -207,12 +207,12 @@ impl<'a> Lowering<'a> {
         here
     }
 
-    /// Lays `result` where `mask` lies, which nothing reads any more but kernels with [`Launch::in_place`].
+    /// Lays `result` where `mask` lies, or an operand, which nothing reads any more but kernels with [`Launch::in_place`].
     pub fn share(&mut self, result: Value, mask: Value) {
         self.shared.push((result, mask));
     }
 
-    /// Whether `result` lies where its mask lay.
+    /// Whether `result` lies where its mask lay, or an operand.
     pub fn is_shared(&self, result: Value) -> bool {
         self.shared.iter().any(|(other, _)| *other == result)
     }

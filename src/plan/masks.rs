@@ -1,8 +1,8 @@
-//! Results that take the place of the mask that they are multiplied by.
+//! Results that take the place of what they are computed from.
 //!
 //! The gradient by an activation's operand is as large as the activation, which is read for the last time by the very
 //! kernel that writes the gradient. Where that kernel reads and writes an element in one invocation, both can lie at one
-//! place.
+//! place. The same goes for chains, with any operand of theirs.
 
 use super::Program;
 use crate::graph::{DType, Op, Value};
@@ -29,6 +29,7 @@ pub(super) fn mark_last(program: &mut Program, roots: &[Value]) {
         held[root(value).index()] = true;
     }
     let dtypes: Vec<DType> = (0..roots.len() as u32).map(|i| program.graph.info(Value(i)).dtype).collect();
+    let elements: Vec<usize> = (0..roots.len() as u32).map(|i| program.graph.info(Value(i)).elements()).collect();
     for (at, node) in program.graph.nodes_mut().iter_mut().enumerate() {
         let inputs: Vec<Value> = node.inputs.iter().copied().chain(node.epilogue.add).map(root).collect();
         let output = root(node.outputs[0]);
@@ -37,6 +38,22 @@ pub(super) fn mark_last(program: &mut Program, roots: &[Value]) {
             let free = last[place.index()] == at && !held[place.index()] && !inputs.contains(&place);
             let alike = dtypes[output.index()] == dtypes[place.index()];
             mask.last = free && alike && !held[output.index()] && !mask.pooled;
+        }
+        if let Op::Chain(chain) = &mut node.op {
+            let mut free: Vec<usize> = (0..node.inputs.len())
+                .filter(|&k| {
+                    let place = node.inputs[k].index();
+                    root(node.inputs[k]) == node.inputs[k] && last[place] == at && !held[place]
+                })
+                .collect();
+            for (r, result) in node.outputs.iter().map(|output| output.index()).enumerate() {
+                let fits = |k: &usize| {
+                    let place = node.inputs[*k].index();
+                    dtypes[place] == dtypes[result] && elements[place] == elements[result]
+                };
+                let found = free.iter().position(fits).filter(|_| !held[root(node.outputs[r]).index()]);
+                chain.in_place.extend(found.map(|index| (r, free.remove(index))));
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How a program runs: dispatches, bindings and a memory map, all known before anything runs.
 //!
 //! ```text
-//! Program (graph, what to keep)  ->  fuse  ->  recompute  ->  lower to launches  ->  place buffers  ->  Plan
+//! Program (graph, what to keep)  ->  fuse  ->  recompute  ->  chain  ->  lower to launches  ->  place buffers  ->  Plan
 //! ```
 //!
 //! A [`Plan`] is data: it can be printed, tested and compared without a device. [`crate::gpu::Executable`] puts it on
@@ -9,6 +9,7 @@
 
 mod blocks;
 mod branches;
+mod chains;
 mod choices;
 mod fuse;
 mod half;
@@ -116,7 +117,7 @@ pub struct Plan {
     pub dims: Vec<u8>,
     /// Where inputs and the values that were asked for lie.
     pub regions: BTreeMap<Value, Region>,
-    /// The tensors that it stores as 16-bit floating point.
+    /// The tensors that it stores as 16-bit floating point; what passes within a kernel is not rounded.
     pub halves: BTreeSet<Value>,
     /// Where each parameter lies in the arenas.
     pub parameters: ParameterLayout,
@@ -146,7 +147,13 @@ impl Plan {
 
     /// Lowers and places a fused program.
     fn of(mut program: Program, target: &Target) -> Result<Self> {
-        let halves = half::mark(&mut program);
+        let mut halves = half::mark(&mut program);
+        if target.chains {
+            chains::join(&mut program);
+            let stored: BTreeSet<Value> =
+                program.graph.nodes().iter().flat_map(|node| &node.outputs).copied().collect();
+            halves.retain(|value| stored.contains(value));
+        }
         // Words of 64 bits hold no numbers of 16.
         let target = &Target { wide: target.wide && program.half == Half::Never, ..target.clone() };
         let views = views::find(&program, target);

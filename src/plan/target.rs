@@ -69,6 +69,9 @@ pub struct Target {
     /// Whether operands of concatenations are computed in their places, and slices read where they lie, see
     /// [`Plan`](super::Plan); else all are copied, with the same numbers.
     pub views: bool,
+    /// Whether functions of elements that follow each other run as one kernel; else each has its own, with the same numbers
+    /// in f32.
+    pub chains: bool,
     /// The algorithm of convolutions wherever it can run at all, be it worth while or not: for tests. `None` leaves it to
     /// the rule.
     pub algorithm: Option<Algorithm>,
@@ -91,6 +94,7 @@ impl Target {
             half: false,
             exact: false,
             views: true,
+            chains: true,
             algorithm: None,
             choices: Arc::default(),
         }

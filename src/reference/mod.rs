@@ -38,7 +38,7 @@ pub(crate) use elementwise::erf;
 pub use feeds::feeds;
 pub use length::reduction_length;
 
-use crate::graph::{Binary, Gather, Graph, Node, Op, Value};
+use crate::graph::{Binary, Chain, Gather, Graph, Node, Op, Term, Value};
 use crate::{Error, Result};
 use half::f16;
 use std::collections::{BTreeSet, HashMap};
@@ -160,6 +160,7 @@ fn apply(op: &Op, inputs: &[&Array], shape: &[usize]) -> Yields<Vec<Array>> {
         (Op::UnaryBackward(function), [dy, y]) => one(elementwise::unary_backward(*function, dy, y)?),
         (Op::Binary(function), [a, b]) => one(elementwise::binary(*function, a, b, shape)),
         (Op::Broadcast(shape), [x]) => one(elementwise::broadcast(x, shape)),
+        (Op::Chain(op), _) => chain(op, inputs),
         (Op::Reduce(op), [x]) => one(reduce::reduce(op, x, shape)),
         (Op::Reshape(op), [x]) => one(Array { shape: op.0.clone(), data: x.data.clone() }),
         (Op::Permute(op), [x]) => one(layout::permute(&op.0, x, shape)),
@@ -184,4 +185,19 @@ fn apply(op: &Op, inputs: &[&Array], shape: &[usize]) -> Yields<Vec<Array>> {
         (Op::NormBackwardWeight(op), _) => norm::backward_weight(op, inputs),
         _ => Err(format!("{} does not take {} operands", op.name(), inputs.len())),
     }
+}
+
+/// The results of a group of functions, step by step.
+fn chain(op: &Chain, inputs: &[&Array]) -> Yields<Vec<Array>> {
+    let mut steps: Vec<Array> = vec![];
+    let term = |term: &Term, steps: &[Array]| match *term {
+        Term::Operand(k) => elementwise::broadcast(inputs[k], &op.shape),
+        Term::Step(n) => steps[n].clone(),
+        Term::Number(number) => Array::filled(&op.shape, f64::from(number)),
+    };
+    for step in &op.steps {
+        let operands: Vec<Array> = step.operands.iter().map(|operand| term(operand, &steps)).collect();
+        steps.extend(apply(&step.function, &operands.iter().collect::<Vec<_>>(), &op.shape)?);
+    }
+    Ok(op.results.iter().map(|result| term(result, &steps)).collect())
 }

@@ -13,6 +13,7 @@
 //! ```
 
 mod batch_norm;
+mod chain;
 mod conv;
 mod elementwise;
 mod layers;
@@ -56,6 +57,7 @@ pub fn cases() -> Result<Vec<Case>> {
         matmul::list(),
         pool::list(),
         elementwise::list(),
+        chain::list(),
         layout::list(),
         reduce::list(),
         norm::list(),
