@@ -39,6 +39,7 @@ impl Executable {
             let group = bind_group(gpu, gpu.inner.pipelines.layout(storages), launch.kernel.name, &all).await?;
             entries.push(Entry { pipeline, group, workgroups: launch.workgroups });
         }
+        gpu.inner.pipelines.save(gpu);
         let table = memory.get(&Role::Steps)?;
         let steps = bind_group(gpu, gpu.inner.pipelines.steps(), "steps", &[(table, 0, STEP_BLOCK)]).await?;
         Ok(Self { entries, update: plan.update, steps })

@@ -8,6 +8,7 @@
 mod adapters;
 #[cfg(not(target_arch = "wasm32"))]
 mod ahead;
+mod cache;
 mod ceilings;
 mod executable;
 mod faults;
@@ -109,7 +110,11 @@ impl Gpu {
         let choices = Arc::new(tuning::load(&info)?);
         let checked = options.checked || environment("WGRAD_CHECKED").is_some_and(|value| value != "0");
         let exact = options.exact || environment("WGRAD_EXACT").is_some_and(|value| value != "0");
-        Self::on(adapter, Checks { checked, exact, class }, memory, choices).await
+        let gpu = Self::on(adapter, Checks { checked, exact, class }, memory, choices).await?;
+        if let Some(cache) = cache::Cache::open(&gpu).await {
+            gpu.inner.pipelines.use_cache(cache);
+        }
+        Ok(gpu)
     }
 
     /// Opens a device of `adapter`.
@@ -118,7 +123,8 @@ impl Gpu {
         let wanted = wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::SUBGROUP
             | wgpu::Features::SHADER_INT64
-            | wgpu::Features::SHADER_F16;
+            | wgpu::Features::SHADER_F16
+            | wgpu::Features::PIPELINE_CACHE;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_features: adapter.features() & wanted,

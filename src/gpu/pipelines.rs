@@ -1,11 +1,12 @@
 //! Compute pipelines, compiled once per kernel and shared by all plans of a device.
 
 use super::Gpu;
+use super::cache::Cache;
 use crate::kernels::{Dim, Kernel, assemble};
 use crate::plan::{Dispatch, Plan};
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A kernel with the dimensions that are baked into it, if any.
 pub(super) type Key = (Kernel, Option<Vec<u32>>);
@@ -28,6 +29,8 @@ pub(super) struct Pipelines {
     /// By number of storage buffers.
     layouts: Vec<wgpu::BindGroupLayout>,
     steps: wgpu::BindGroupLayout,
+    /// Those of earlier runs.
+    cache: OnceLock<Cache>,
 }
 
 impl Pipelines {
@@ -48,7 +51,21 @@ impl Pipelines {
             label: Some("steps"),
             entries: &[entry(0, wgpu::BufferBindingType::Uniform, true)],
         });
-        Self { checked, done: Mutex::default(), layouts: (0..=MOST_BINDINGS).map(layout).collect(), steps }
+        let layouts = (0..=MOST_BINDINGS).map(layout).collect();
+        Self { checked, done: Mutex::default(), layouts, steps, cache: OnceLock::new() }
+    }
+
+    /// Makes pipelines with those of earlier runs from now on.
+    pub fn use_cache(&self, cache: Cache) {
+        // There is one already.
+        let _ = self.cache.set(cache);
+    }
+
+    /// Keeps the pipelines made so far for later runs.
+    pub fn save(&self, gpu: &Gpu) {
+        if let Some(cache) = self.cache.get() {
+            cache.save(gpu.info());
+        }
     }
 
     /// The layout of group 0 with this many storage buffers.
@@ -143,7 +160,7 @@ impl Pipelines {
                 zero_initialize_workgroup_memory: false,
                 ..Default::default()
             },
-            cache: None,
+            cache: self.cache.get().map(Cache::object),
         })
     }
 }

@@ -21,13 +21,13 @@ pub fn tuning_file(info: &wgpu::AdapterInfo) -> Option<PathBuf> {
 }
 
 /// The user's folder of configuration: the desktop standard's, Windows', or below the home.
-fn configuration() -> Option<PathBuf> {
+pub(super) fn configuration() -> Option<PathBuf> {
     let folder = |variable| environment(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     folder("XDG_CONFIG_HOME").or_else(|| folder("APPDATA")).or_else(|| folder("HOME").map(|home| home.join(".config")))
 }
 
 /// A file's name for an adapter.
-fn name(info: &wgpu::AdapterInfo) -> String {
+pub(super) fn name(info: &wgpu::AdapterInfo) -> String {
     let text = format!("{} {}", info.name, info.backend.to_str()).to_lowercase();
     let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("-")

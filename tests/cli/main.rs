@@ -9,6 +9,7 @@ mod faults;
 mod files;
 mod foreign;
 mod memory;
+mod pipelines;
 mod program;
 mod resume;
 mod trained;
