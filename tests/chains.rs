@@ -305,6 +305,36 @@ fn training_leaves_the_same_bits() {
     }
 }
 
+/// Samples go through layers and the chains between them block by block.
+#[test]
+fn chains_go_block_by_block() {
+    let gpu = Gpu::new().unwrap();
+    let net = |graph: &mut Graph, x: Value| {
+        let y = Sequential::new().add("a", nn::Conv2d::new(3, 8, 1)).forward(graph, x)?;
+        // Of the convolution there is a block at a time, of what normalisation reads all.
+        let shift = input(graph, "shift", &[8, 1, 1]);
+        let y = graph.sub(y, shift)?;
+        let y = graph.tanh(y)?;
+        let norm = Sequential::new().add("norm", BatchNorm2d::new(8));
+        let y = norm.add("b", nn::Conv2d::new(8, 8, 1)).forward(graph, y)?;
+        let gate = graph.sigmoid(y)?;
+        let y = graph.mul(y, gate)?;
+        let y = nn::MaxPool2d::new(8).forward(graph, y)?;
+        let mean = graph.mean(y, &[2, 3], false)?;
+        Sequential::new().add("fc", Linear::new(8, 10)).forward(graph, mean)
+    };
+    let program = Program { recompute: true, ..steps::program(net, &[32, 3, 320, 320], 10) };
+    let [(plan, left), (other, same)] =
+        [gpu.target(), &alone(gpu.target())].map(|target| trained_on(&gpu, &program, target));
+    assert!(left == same || gpu.target().class != Class::Cpu);
+    let in_blocks = |plan: &Plan| {
+        let launches = plan.dispatches.iter().map(|dispatch| &dispatch.launch);
+        launches.filter(|launch| launch.kernel.name == "chain" && launch.first_row > Some(0)).count()
+    };
+    assert!(in_blocks(&plan) > 2, "{plan}");
+    assert!(plan.activations() <= other.activations());
+}
+
 /// No network of the zoo takes more memory or moves more bytes with chains.
 #[test]
 fn networks_take_no_more_of_anything() {

@@ -97,6 +97,7 @@ fn plan(gpu: &Gpu, kernel: &'static str, dims: Vec<Dim>, groups: u64, sizes: &[u
         layer: "ceiling".into(),
         note: String::new(),
         in_place: false,
+        reread: 0,
         untouched: 0,
         first_row: None,
         questions: vec![],

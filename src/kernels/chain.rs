@@ -89,9 +89,10 @@ pub fn lower(ctx: &mut Lowering, node: &Node, chain: &Chain) -> Result<()> {
     let mut dims: Vec<Dim> = repeats.iter().map(|repeat| Dim::U(repeat.inner as u32)).collect();
     dims.extend(repeats.iter().map(|repeat| Dim::U(repeat.extent as u32)));
     dims.extend([Dim::U(packed as u32), Dim::U(0)]);
-    let in_place = alone.len() < operands.len();
+    let in_place = (0..operands.len()).filter_map(shared).map(|(r, _)| ctx.graph.info(node.outputs[*r]).dtype.size());
+    let reread = in_place.sum::<usize>() * count;
     let launch = ctx.launch(kernel, &dims, &bound, packed as u64)?;
-    launch.in_place = in_place;
+    (launch.in_place, launch.reread) = (reread > 0, reread as u64);
     launch.cost((chain.steps.len() * count) as u64, format!("{} {shape:?}", chain.title()));
     Ok(())
 }

@@ -65,6 +65,8 @@ pub struct Launch {
     pub note: String,
     /// Whether it reads a result before it writes it: a mask or an operand lies there.
     pub in_place: bool,
+    /// Bytes of operands that it reads where it then writes results.
+    pub reread: u64,
     /// Bytes of what it binds that belong to other tensors than it works on.
     pub untouched: u64,
     /// The first of the rows to which it is confined; `None` if it works on all.
@@ -370,6 +372,7 @@ impl<'a> Lowering<'a> {
             layer: self.layer.clone(),
             note: String::new(),
             in_place: false,
+            reread: 0,
             untouched,
             first_row: self.window.as_ref().map(|window| window.rows.start),
             questions: self.asked.borrow().clone(),

@@ -195,7 +195,7 @@ impl Plan {
             dims.resize(dims.len().next_multiple_of(ALIGNMENT as usize), 0);
             let bindings = placement.bindings(&launch, target)?;
             let bound = bindings.iter().filter(|region| region.role != Role::Null).map(|region| region.size);
-            let bytes = bound.sum::<u64>().saturating_sub(launch.untouched);
+            let bytes = (bound.sum::<u64>() + launch.reread).saturating_sub(launch.untouched);
             dispatches.push(Dispatch { launch, dims_offset, bindings, bytes });
         }
         buffers.insert(Role::Dimensions(program.name.clone()), dims.len().max(ALIGNMENT as usize) as u64);
