@@ -72,8 +72,13 @@ struct Dims {
 @group(0) @binding(4) var<storage, read> mask: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
+// part memory
 var<workgroup> tile_a: array<vec4<f32>, BK * A_PITCH>;
 var<workgroup> tile_b: array<vec4<f32>, BK * B_PITCH>;
+
+fn keep_a(at: u32, v: vec4<f32>) { tile_a[at] = v; }
+fn keep_b(at: u32, v: vec4<f32>) { tile_b[at] = v; }
+// end
 
 fn activate(v: vec4<f32>) -> vec4<f32> { return v; }
 fn derivative(v: vec4<f32>) -> vec4<f32> { return vec4<f32>(1.0); }
@@ -107,6 +112,48 @@ fn load_b(corner: vec4<i32>, ih: vec4<i32>, iw: vec4<i32>, k: u32, terms: u32) -
   return select(vec4<f32>(0.0), vec4<f32>(x[at.x], x[at.y], x[at.z], x[at.w]), inside);
 }
 
+// Where the results of a row go at four positions, a quarter of the tile apart: those of channel 0 of a group.
+struct Place {
+  inside: vec4<bool>,
+  at: vec4<u32>,
+}
+
+fn place(n: u32, group: u32) -> Place {
+  let columns = n + vec4<u32>(0u, 1u, 2u, 3u) * (BN / 4u);
+  let position = min(columns, vec4<u32>(dims.positions - 1u));
+  let position_row = position / dims.ow;
+  let y_row = position_row % dims.oh * dims.out_stride_h + dims.out_offset_h;
+  let y_column = position % dims.ow * dims.out_stride_w + dims.out_offset_w;
+  let first = position_row / dims.oh * (dims.groups * dims.group_outputs) + group * dims.group_outputs;
+  return Place(columns < vec4<u32>(dims.positions), (first * dims.yh + y_row) * dims.yw + y_column);
+}
+
+fn write(to: Place, group: u32, m: u32, sum: vec4<f32>) {
+  if m < dims.group_outputs {
+    var offset = 0.0;
+    if BIAS {
+      offset = bias[group * dims.group_outputs + m];
+    }
+    var v = activate(sum + offset);
+    let at = to.at + m * (dims.yh * dims.yw);
+    if MASK {
+      v *= derivative(load_mask(at));
+    }
+    if to.inside.x {
+      y[at.x] = v.x;
+    }
+    if to.inside.y {
+      y[at.y] = v.y;
+    }
+    if to.inside.z {
+      y[at.z] = v.z;
+    }
+    if to.inside.w {
+      y[at.w] = v.w;
+    }
+  }
+}
+
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -120,33 +167,36 @@ fn main(
   // Tiles below one another run together: they share pixels.
   let m0 = unit % dims.tiles_m * BM;
   let n0 = unit / dims.tiles_m % dims.tiles_n * BN;
-  let group = unit / (dims.tiles_m * dims.tiles_n);
+  let matrix = unit / (dims.tiles_m * dims.tiles_n); // that of a group
   let terms = dims.group_channels * (R * S);
-  let block = local / 32u;
-  let column = local % 8u + block % (COLUMNS / 8u) * 8u;
-  let row = local / 8u % 4u + block / (COLUMNS / 8u) * 4u;
 
   // Of a tile of x an invocation brings the same columns each time, and every THREADS / (BN / 4)-th row.
   let brought = local % (BN / 4u);
   let line = local / (BN / 4u);
   let source = min(n0 + brought + vec4<u32>(0u, 1u, 2u, 3u) * (BN / 4u), vec4<u32>(dims.positions - 1u));
   let source_row = source / dims.ow;
-  let image = vec4<i32>(source_row / dims.oh * dims.groups + group) * i32(dims.group_channels);
+  let image = vec4<i32>(source_row / dims.oh * dims.groups + matrix) * i32(dims.group_channels);
   let ih = vec4<i32>(source_row % dims.oh) * dims.stride_h - dims.padding_h;
   let iw = vec4<i32>(source % dims.ow) * dims.stride_w - dims.padding_w;
   let corner = (image * dims.h + ih) * dims.w + iw;
 
+  // part sums
+  let block = local / 32u;
+  let column = local % 8u + block % (COLUMNS / 8u) * 8u;
+  let row = local / 8u % 4u + block / (COLUMNS / 8u) * 4u;
   var acc: array<vec4<f32>, TILE>;
   // unroll
   for (var i = 0u; i < TILE; i += 1u) {
     acc[i] = vec4<f32>(0.0);
   }
+  // end
+
   var next_a: array<vec4<f32>, A_LOADS>;
   var next_b: array<vec4<f32>, B_LOADS>;
   // unroll
   for (var i = 0u; i < A_LOADS; i += 1u) {
     let at = local + i * THREADS;
-    next_a[i] = load_a(group, m0 + at / BK, at % BK, terms);
+    next_a[i] = load_a(matrix, m0 + at / BK, at % BK, terms);
   }
   // unroll
   for (var i = 0u; i < B_LOADS; i += 1u) {
@@ -156,24 +206,25 @@ fn main(
     // unroll
     for (var i = 0u; i < A_LOADS; i += 1u) {
       let at = local + i * THREADS;
-      tile_a[at % BK * A_PITCH + at / BK] = next_a[i];
+      keep_a(at % BK * A_PITCH + at / BK, next_a[i]);
     }
     // unroll
     for (var i = 0u; i < B_LOADS; i += 1u) {
-      tile_b[(line + i * (4u * THREADS / BN)) * B_PITCH + brought] = next_b[i];
+      keep_b((line + i * (4u * THREADS / BN)) * B_PITCH + brought, next_b[i]);
     }
     workgroupBarrier();
     if k0 + BK < terms {
       // unroll
       for (var i = 0u; i < A_LOADS; i += 1u) {
         let at = local + i * THREADS;
-        next_a[i] = load_a(group, m0 + at / BK, k0 + BK + at % BK, terms);
+        next_a[i] = load_a(matrix, m0 + at / BK, k0 + BK + at % BK, terms);
       }
       // unroll
       for (var i = 0u; i < B_LOADS; i += 1u) {
         next_b[i] = load_b(corner, ih, iw, k0 + BK + line + i * (4u * THREADS / BN), terms);
       }
     }
+    // part multiply
     // unroll
     for (var k = 0u; k < BK; k += 1u) {
       var left: array<vec4<f32>, MV>;
@@ -197,47 +248,21 @@ fn main(
         }
       }
     }
+    // end
     workgroupBarrier();
   }
 
+  // part results
   // unroll
   for (var j = 0u; j < NV; j += 1u) {
-    let n = n0 + column + j * COLUMNS + vec4<u32>(0u, 1u, 2u, 3u) * (BN / 4u);
-    let inside = n < vec4<u32>(dims.positions);
-    let position = min(n, vec4<u32>(dims.positions - 1u));
-    let position_row = position / dims.ow;
-    let y_row = position_row % dims.oh * dims.out_stride_h + dims.out_offset_h;
-    let y_column = position % dims.ow * dims.out_stride_w + dims.out_offset_w;
-    let first = position_row / dims.oh * (dims.groups * dims.group_outputs) + group * dims.group_outputs;
+    let to = place(n0 + column + j * COLUMNS, matrix);
     // unroll
     for (var i = 0u; i < MV; i += 1u) {
       // unroll
       for (var e = 0u; e < 4u; e += 1u) {
-        let m = m0 + row + i * (BM / 4u / MV) + e * (BM / 4u);
-        if m < dims.group_outputs {
-          var offset = 0.0;
-          if BIAS {
-            offset = bias[group * dims.group_outputs + m];
-          }
-          var v = activate(acc[(4u * i + e) * NV + j] + offset);
-          let at = ((first + m) * dims.yh + y_row) * dims.yw + y_column;
-          if MASK {
-            v *= derivative(load_mask(at));
-          }
-          if inside.x {
-            y[at.x] = v.x;
-          }
-          if inside.y {
-            y[at.y] = v.y;
-          }
-          if inside.z {
-            y[at.z] = v.z;
-          }
-          if inside.w {
-            y[at.w] = v.w;
-          }
-        }
+        write(to, matrix, m0 + row + i * (BM / 4u / MV) + e * (BM / 4u), acc[(4u * i + e) * NV + j]);
       }
     }
   }
+  // end
 }

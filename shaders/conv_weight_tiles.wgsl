@@ -57,8 +57,14 @@ struct Dims {
 @group(0) @binding(3) var<storage, read_write> dw: array<f32>;
 @group(0) @binding(4) var<storage, read_write> db: array<f32>;
 
+// part memory
 var<workgroup> tile_a: array<vec4<f32>, BK * A_PITCH>;
 var<workgroup> tile_b: array<vec4<f32>, BK * B_PITCH>;
+
+fn keep_a(at: u32, v: vec4<f32>) { tile_a[at] = v; }
+fn keep_b(at: u32, v: vec4<f32>) { tile_b[at] = v; }
+fn kept_a(at: u32, component: u32) -> f32 { return tile_a[at][component]; }
+// end
 
 // One position, or zeros from `last` on.
 struct Position {
@@ -105,6 +111,33 @@ fn load_b(at: Position, n: u32) -> vec4<f32> {
   return select(vec4<f32>(0.0), vec4<f32>(x[source.x], x[source.y], x[source.z], x[source.w]), inside);
 }
 
+// Four columns, a quarter of the tile apart.
+struct Place {
+  columns: vec4<u32>,
+}
+
+fn place(n: u32, matrix: u32) -> Place { return Place(n + vec4<u32>(0u, 1u, 2u, 3u) * (BN / 4u)); }
+
+fn write(to: Place, matrix: u32, m: u32, sum: vec4<f32>) {
+  let columns = dims.group_channels * (R * S);
+  if m < dims.group_outputs {
+    let at = (matrix * dims.group_outputs + m) * columns + to.columns;
+    let inside = to.columns < vec4<u32>(columns);
+    if inside.x {
+      dw[at.x] = sum.x;
+    }
+    if inside.y {
+      dw[at.y] = sum.y;
+    }
+    if inside.z {
+      dw[at.z] = sum.z;
+    }
+    if inside.w {
+      dw[at.w] = sum.w;
+    }
+  }
+}
+
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -123,20 +156,25 @@ fn main(
   let part = unit / (dims.tiles_m * dims.tiles_n * dims.groups);
   let first = part * dims.per_split;
   let last = min(first + dims.per_split, dims.positions);
-  let block = local / 32u;
-  let column = local % 8u + block % (COLUMNS / 8u) * 8u;
-  let row = local / 8u % 4u + block / (COLUMNS / 8u) * 4u;
+  let matrix = (dims.first_split + part) * dims.groups + group; // of results
 
   // Every time an invocation brings numbers of one position.
   let mine = local % BK;
   let line = local / BK;
 
-  var acc: array<vec4<f32>, TILE>;
   var row_sum = 0.0;
+
+  // part sums
+  let block = local / 32u;
+  let column = local % 8u + block % (COLUMNS / 8u) * 8u;
+  let row = local / 8u % 4u + block / (COLUMNS / 8u) * 4u;
+  var acc: array<vec4<f32>, TILE>;
   // unroll
   for (var i = 0u; i < TILE; i += 1u) {
     acc[i] = vec4<f32>(0.0);
   }
+  // end
+
   var next_a: array<vec4<f32>, A_LOADS>;
   var next_b: array<vec4<f32>, B_LOADS>;
   let begin = position_at(first + mine, last, group);
@@ -151,11 +189,11 @@ fn main(
   for (var k0 = first; k0 < last; k0 += BK) {
     // unroll
     for (var i = 0u; i < A_LOADS; i += 1u) {
-      tile_a[mine * A_PITCH + line + i * (THREADS / BK)] = next_a[i];
+      keep_a(mine * A_PITCH + line + i * (THREADS / BK), next_a[i]);
     }
     // unroll
     for (var i = 0u; i < B_LOADS; i += 1u) {
-      tile_b[mine * B_PITCH + line + i * (THREADS / BK)] = next_b[i];
+      keep_b(mine * B_PITCH + line + i * (THREADS / BK), next_b[i]);
     }
     workgroupBarrier();
     if k0 + BK < last {
@@ -169,6 +207,7 @@ fn main(
         next_b[i] = load_b(next, n0 + line + i * (THREADS / BK));
       }
     }
+    // part multiply
     // unroll
     for (var k = 0u; k < BK; k += 1u) {
       var left: array<vec4<f32>, MV>;
@@ -192,40 +231,35 @@ fn main(
         }
       }
     }
+    // end
     // The first tile of a row adds up what lies in the memory of its workgroup, an invocation for each channel.
     if BIAS {
       if tile_n == 0u && local < BM {
         // unroll
         for (var k = 0u; k < BK; k += 1u) {
-          row_sum += tile_a[k * A_PITCH + local % (BM / 4u)][local / (BM / 4u)];
+          row_sum += kept_a(k * A_PITCH + local % (BM / 4u), local / (BM / 4u));
         }
       }
     }
     workgroupBarrier();
   }
 
-  let columns = dims.group_channels * (R * S);
-  let rows = ((dims.first_split + part) * dims.groups + group) * dims.group_outputs;
+  // part results
   // unroll
-  for (var i = 0u; i < MV; i += 1u) {
+  for (var j = 0u; j < NV; j += 1u) {
+    let to = place(n0 + column + j * COLUMNS, matrix);
     // unroll
-    for (var e = 0u; e < 4u; e += 1u) {
-      let m = m0 + row + i * (BM / 4u / MV) + e * (BM / 4u);
+    for (var i = 0u; i < MV; i += 1u) {
       // unroll
-      for (var j = 0u; j < NV; j += 1u) {
-        // unroll
-        for (var f = 0u; f < 4u; f += 1u) {
-          let n = n0 + column + j * COLUMNS + f * (BN / 4u);
-          if m < dims.group_outputs && n < columns {
-            dw[(rows + m) * columns + n] = acc[(4u * i + e) * NV + j][f];
-          }
-        }
+      for (var e = 0u; e < 4u; e += 1u) {
+        write(to, matrix, m0 + row + i * (BM / 4u / MV) + e * (BM / 4u), acc[(4u * i + e) * NV + j]);
       }
     }
   }
+  // end
   if BIAS {
     if tile_n == 0u && local < BM && m0 + local < dims.group_outputs {
-      db[rows + m0 + local] = row_sum;
+      db[matrix * dims.group_outputs + m0 + local] = row_sum;
     }
   }
 }

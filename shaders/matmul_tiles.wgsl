@@ -60,8 +60,14 @@ struct Dims {
 @group(0) @binding(6) var<storage, read_write> sums: array<f32>;
 @group(0) @binding(7) var<storage, read> before: array<f32>;
 
+// part memory
 var<workgroup> tile_a: array<vec4<f32>, BK * A_PITCH>;
 var<workgroup> tile_b: array<vec4<f32>, BK * B_PITCH>;
+
+fn keep_a(at: u32, v: vec4<f32>) { tile_a[at] = v; }
+fn keep_b(at: u32, v: vec4<f32>) { tile_b[at] = v; }
+fn kept_a(at: u32, component: u32) -> f32 { return tile_a[at][component]; }
+// end
 
 var<private> item: u32; // of the batch
 
@@ -94,6 +100,52 @@ fn load_b(n: u32, k: u32, last: u32) -> vec4<f32> {
   return select(vec4<f32>(0.0), vec4<f32>(b[at.x], b[at.y], b[at.z], b[at.w]), k < last);
 }
 
+// Four columns, a quarter of the tile apart, and what is added to their results.
+struct Place {
+  columns: vec4<u32>,
+  offset: vec4<f32>,
+}
+
+fn place(n: u32, matrix: u32) -> Place {
+  var to = Place(n + vec4<u32>(0u, 1u, 2u, 3u) * (BN / 4u), vec4<f32>(0.0));
+  if BIAS {
+    let at = min(to.columns, vec4<u32>(dims.n - 1u));
+    to.offset = vec4<f32>(bias[at.x], bias[at.y], bias[at.z], bias[at.w]);
+  }
+  return to;
+}
+
+fn earlier(to: Place, matrix: u32, m: u32) -> vec4<f32> {
+  let at = (matrix * dims.m + min(m, dims.m - 1u)) * dims.n + min(to.columns, vec4<u32>(dims.n - 1u));
+  return vec4<f32>(before[at.x], before[at.y], before[at.z], before[at.w]);
+}
+
+// Writes what row `m` of a matrix comes to; those of splits follow those of the batch.
+fn write(to: Place, matrix: u32, m: u32, sum: vec4<f32>) {
+  if m < dims.m {
+    let line = (matrix * dims.m + m) * dims.n;
+    var v = activate(sum + to.offset);
+    if MASK {
+      let at = line + min(to.columns, vec4<u32>(dims.n - 1u));
+      v *= derivative(vec4<f32>(mask[at.x], mask[at.y], mask[at.z], mask[at.w]));
+    }
+    let at = line + to.columns;
+    let inside = to.columns < vec4<u32>(dims.n);
+    if inside.x {
+      y[at.x] = v.x;
+    }
+    if inside.y {
+      y[at.y] = v.y;
+    }
+    if inside.z {
+      y[at.z] = v.z;
+    }
+    if inside.w {
+      y[at.w] = v.w;
+    }
+  }
+}
+
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -109,35 +161,41 @@ fn main(
   let tile_n = unit / dims.tiles_m % dims.tiles_n;
   let n0 = tile_n * BN;
   let matrix = unit / (dims.tiles_m * dims.tiles_n);
-  var part = matrix;
   if BATCHED {
     item = matrix % dims.batch;
-    part = matrix / dims.batch;
   }
+  let part = select(matrix, matrix / dims.batch, BATCHED);
   let first = part * dims.k_per_split;
   let last = min(first + dims.k_per_split, dims.k);
+  var row_sum = 0.0;
+
+  // part sums
   let block = local / 32u;
   let x = local % 8u + block % (COLUMNS / 8u) * 8u;
   let row = local / 8u % 4u + block / (COLUMNS / 8u) * 4u;
-
   var acc: array<vec4<f32>, TILE>;
-  var row_sum = 0.0;
   // unroll
   for (var i = 0u; i < TILE; i += 1u) {
     acc[i] = vec4<f32>(0.0);
   }
-  if RESUME && part == 0u {
-    // unroll
-    for (var i = 0u; i < MV; i += 1u) {
+  // end
+
+  // Two conditions, each seen to be the same for all invocations.
+  if RESUME {
+    if part == 0u {
+      // part resume
       // unroll
-      for (var e = 0u; e < 4u; e += 1u) {
-        let line = (item * dims.m + min(m0 + row + i * (BM / 4u / MV) + e * (BM / 4u), dims.m - 1u)) * dims.n;
+      for (var j = 0u; j < NV; j += 1u) {
+        let to = place(n0 + x + j * COLUMNS, matrix);
         // unroll
-        for (var j = 0u; j < NV; j += 1u) {
-          let at = line + min(n0 + x + j * COLUMNS + vec4<u32>(0u, 1u, 2u, 3u) * (BN / 4u), vec4<u32>(dims.n - 1u));
-          acc[(4u * i + e) * NV + j] = vec4<f32>(before[at.x], before[at.y], before[at.z], before[at.w]);
+        for (var i = 0u; i < MV; i += 1u) {
+          // unroll
+          for (var e = 0u; e < 4u; e += 1u) {
+            acc[(4u * i + e) * NV + j] = earlier(to, matrix, m0 + row + i * (BM / 4u / MV) + e * (BM / 4u));
+          }
         }
       }
+      // end
     }
   }
 
@@ -157,12 +215,12 @@ fn main(
     // unroll
     for (var i = 0u; i < A_LOADS; i += 1u) {
       let at = slot(local + i * THREADS, A_BY_ROW, BM / 4u);
-      tile_a[at.y * A_PITCH + at.x] = next_a[i];
+      keep_a(at.y * A_PITCH + at.x, next_a[i]);
     }
     // unroll
     for (var i = 0u; i < B_LOADS; i += 1u) {
       let at = slot(local + i * THREADS, B_BY_ROW, BN / 4u);
-      tile_b[at.y * B_PITCH + at.x] = next_b[i];
+      keep_b(at.y * B_PITCH + at.x, next_b[i]);
     }
     workgroupBarrier();
     if k0 + BK < last {
@@ -177,6 +235,7 @@ fn main(
         next_b[i] = load_b(n0 + at.x, k0 + BK + at.y, last);
       }
     }
+    // part multiply
     // unroll
     for (var k = 0u; k < BK; k += 1u) {
       var left: array<vec4<f32>, MV>;
@@ -200,55 +259,32 @@ fn main(
         }
       }
     }
+    // end
     // The first tile of a row adds up what lies in the memory of its workgroup, an invocation for each row.
     if SUMS {
       if tile_n == 0u && local < BM {
         // unroll
         for (var k = 0u; k < BK; k += 1u) {
-          row_sum += tile_a[k * A_PITCH + local % (BM / 4u)][local / (BM / 4u)];
+          row_sum += kept_a(k * A_PITCH + local % (BM / 4u), local / (BM / 4u));
         }
       }
     }
     workgroupBarrier();
   }
 
+  // part results
   // unroll
   for (var j = 0u; j < NV; j += 1u) {
-    let columns = n0 + x + j * COLUMNS + vec4<u32>(0u, 1u, 2u, 3u) * (BN / 4u);
-    let inside = columns < vec4<u32>(dims.n);
-    let clamped = min(columns, vec4<u32>(dims.n - 1u));
-    var offset = vec4<f32>(0.0);
-    if BIAS {
-      offset = vec4<f32>(bias[clamped.x], bias[clamped.y], bias[clamped.z], bias[clamped.w]);
-    }
+    let to = place(n0 + x + j * COLUMNS, matrix);
     // unroll
     for (var i = 0u; i < MV; i += 1u) {
       // unroll
       for (var e = 0u; e < 4u; e += 1u) {
-        let m = m0 + row + i * (BM / 4u / MV) + e * (BM / 4u);
-        if m < dims.m {
-          var v = activate(acc[(4u * i + e) * NV + j] + offset);
-          if MASK {
-            let at = (item * dims.m + m) * dims.n + clamped;
-            v *= derivative(vec4<f32>(mask[at.x], mask[at.y], mask[at.z], mask[at.w]));
-          }
-          let at = (matrix * dims.m + m) * dims.n + columns;
-          if inside.x {
-            y[at.x] = v.x;
-          }
-          if inside.y {
-            y[at.y] = v.y;
-          }
-          if inside.z {
-            y[at.z] = v.z;
-          }
-          if inside.w {
-            y[at.w] = v.w;
-          }
-        }
+        write(to, matrix, m0 + row + i * (BM / 4u / MV) + e * (BM / 4u), acc[(4u * i + e) * NV + j]);
       }
     }
   }
+  // end
   if SUMS {
     if tile_n == 0u && local < BM && m0 + local < dims.m {
       sums[matrix * dims.m + m0 + local] = row_sum;

@@ -115,7 +115,12 @@ fn values(wanted: &[(Value, String)]) -> Vec<Value> {
 
 /// Runs one case, its tensors stored as `half` says.
 pub async fn check(gpu: &Gpu, case: &Case, half: Half) -> Result<Check> {
-    let Planned { program, target, wanted } = planned(case, gpu.target(), half)?;
+    check_on(gpu, gpu.target(), case, half).await
+}
+
+/// [`check`] with kernels chosen for `target`.
+pub async fn check_on(gpu: &Gpu, target: &Target, case: &Case, half: Half) -> Result<Check> {
+    let Planned { program, target, wanted } = planned(case, target, half)?;
     compare_program(gpu, &target, &program, &case.feeds(0), &wanted).await
 }
 
@@ -158,11 +163,12 @@ async fn compare_program(
             runner.feed(value, &encode(stored(value), &array.data))?;
         }
     }
-    let evaluated = evaluate_stored(graph, feeds, &halves)?;
+    let rounded = runner.plan().rounded();
+    let evaluated = evaluate_stored(graph, feeds, &rounded)?;
     runner.run_poisoned().await?;
     // The reference rounds to the nearest, adapters may as well round to the other neighbour: a unit in the last place.
     // What is fed is rounded already.
-    let rounded = halves.len() - graph.inputs().filter(|(_, value)| halves.contains(value)).count();
+    let rounded = rounded.len() - graph.inputs().filter(|(_, value)| halves.contains(value)).count();
     let tolerance = slack(graph) * f64::from(f32::EPSILON) + rounded as f64 * f16::EPSILON.to_f64();
     let mut check = Check {
         name: program.name.clone(),

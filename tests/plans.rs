@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use wgrad::gpu::Runner;
 use wgrad::graph::{Clip, Conv2d, DType, Graph, differentiate_from};
 use wgrad::kernels::{SOURCES, assemble};
-use wgrad::plan::{Algorithm, Class, Groups, Half, Operand, Plan, Program, Region, Role, Target};
+use wgrad::plan::{Algorithm, Class, Cooperative, Groups, Half, Operand, Plan, Program, Region, Role, Target};
 use wgrad::prelude::*;
 use wgrad::reference::cases::cases;
 use wgrad::train::{ClassWeights, training_program};
@@ -21,6 +21,10 @@ fn targets() -> Vec<Target> {
         let lanes = |lanes| Target { lanes: Some(lanes), wide, half: true, ..Target::portable(Class::Cpu) };
         targets.extend([4, 8, 16].map(lanes));
     }
+    targets.extend([(8, true, 8), (8, false, 32), (16, true, 32), (16, true, 64)].map(|(size, half, lanes)| {
+        let cooperative = vec![Cooperative { size, half, lanes }];
+        Target { cooperative, half: true, ..Target::portable(Class::Discrete) }
+    }));
     targets
 }
 
@@ -247,7 +251,9 @@ fn all_shaders_are_valid_in_every_configuration() {
         let mut tiles = BTreeSet::new();
         for launch in plans.iter().flat_map(|plan| &plan.dispatches).map(|dispatch| &dispatch.launch) {
             let extent = |name| launch.kernel.defines.iter().find(|(other, _)| *other == name).map(|(_, value)| value);
-            tiles.extend(Some(launch.kernel.name).zip(extent("BM")).zip(extent("BN")));
+            let tile = Some((launch.kernel.name, launch.kernel.parts)).zip(extent("BM")).zip(extent("BN"));
+            // Whoever has matrices of 16 bits needs other tiles for 32.
+            tiles.extend(tile.filter(|(((_, parts), _), _)| parts.is_some() != target.cooperative.is_empty()));
             let dims = target.bake.then_some(&launch.dims[..]);
             // Baked dimensions change numbers only: one text of each kernel and configuration is enough.
             if seen.insert(format!("{:?} {}", launch.kernel, dims.is_some())) {
@@ -260,7 +266,7 @@ fn all_shaders_are_valid_in_every_configuration() {
             Class::Integrated | Class::Other => 2,
             Class::Discrete => 4,
         };
-        assert_eq!(tiles.len(), 3 * sizes, "{:?}: {tiles:?}", target.class);
+        assert_eq!(tiles.len(), 3 * sizes, "{target:?}: {tiles:?}");
     }
     let used: BTreeSet<&str> = SOURCES
         .iter()

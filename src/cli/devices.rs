@@ -6,6 +6,7 @@ use serde_json::json;
 use wgpu::Features;
 use wgrad::Result;
 use wgrad::gpu::{AdapterSummary, list, tuning_file};
+use wgrad::plan::Class;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -79,6 +80,9 @@ fn block(context: &Context, index: usize, adapter: &AdapterSummary) -> String {
         out::bytes(limits.max_compute_workgroup_storage_size.into()),
     );
     line("workgroup", workgroups);
+    if !adapter.cooperative.is_empty() {
+        line("matrices", matrices(adapter));
+    }
     if Workers::concern(info) {
         line("workers", context.workers.to_string());
     }
@@ -96,6 +100,15 @@ fn features(adapter: &AdapterSummary) -> Vec<&'static str> {
     FEATURES.iter().filter(|(_, feature)| adapter.features.contains(*feature)).map(|(name, _)| *name).collect()
 }
 
+/// What matrix products and convolutions on a GPU multiply at once.
+fn matrices(adapter: &AdapterSummary) -> String {
+    let of = |half: bool| adapter.cooperative.iter().find(|form| form.half == half);
+    let forms = [of(true).map(|form| format!("{form}, with --amp")), of(false).map(|form| form.to_string())];
+    let forms: Vec<String> = forms.into_iter().flatten().collect();
+    let unused = if adapter.class == Class::Cpu { " (not on a CPU)" } else { "" };
+    format!("{}{unused}", forms.join("; "))
+}
+
 fn as_json(context: &Context, index: usize, adapter: &AdapterSummary) -> serde_json::Value {
     let AdapterSummary { info, limits, .. } = adapter;
     json!({
@@ -111,6 +124,7 @@ fn as_json(context: &Context, index: usize, adapter: &AdapterSummary) -> serde_j
         "workers": Workers::concern(info).then(|| context.workers.to_string()),
         "memory_bytes": adapter.room.map(|room| room.bytes),
         "features": features(adapter),
+        "matrices": (!adapter.cooperative.is_empty()).then(|| matrices(adapter)),
         "limits": {
             "max_binding_bytes": limits.max_storage_buffer_binding_size,
             "max_buffer_bytes": limits.max_buffer_size,

@@ -24,6 +24,9 @@ pub struct Options {
     data: String,
     #[command(flatten)]
     reading: reading::Options,
+    /// Store activations and their gradients as 16-bit floating point, and multiply 16 bits where the adapter has matrices
+    #[arg(long)]
+    amp: bool,
     /// How often each step is timed; the median counts
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..))]
     repeat: u64,
@@ -53,7 +56,7 @@ pub fn run(context: &Context, options: &Options) -> Result<u8> {
         let input = model.input_for(dataset.train.shape);
         let dataset = dataset.fit(input)?;
         let optimizer = Sgd::new(1e-3).momentum(0.9).into();
-        let settings = Settings { batch_size: options.batch, optimizer, ..Settings::default() };
+        let settings = Settings { batch_size: options.batch, optimizer, amp: options.amp, ..Settings::default() };
         let program = training_program(&model, &dataset, &settings)?;
         let bar = out::bar(0, "{spinner} {msg} {pos}/{len} plans");
         bar.set_message(name.clone());

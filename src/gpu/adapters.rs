@@ -1,7 +1,7 @@
 //! Finding adapters and choosing one.
 
-use super::{Room, class, room};
-use crate::plan::Class;
+use super::{Room, class, environment, room};
+use crate::plan::{Class, Cooperative};
 use crate::{Error, Result};
 
 /// An adapter as `wgrad devices` lists it.
@@ -17,6 +17,8 @@ pub struct AdapterSummary {
     pub room: Option<Room>,
     /// Its features.
     pub features: wgpu::Features,
+    /// The matrices that its subgroups can multiply, the best first.
+    pub cooperative: Vec<Cooperative>,
     /// Whether it would be used.
     pub chosen: bool,
     /// Why, or why not.
@@ -131,6 +133,34 @@ fn none(wanted: Option<&str>, found: &[wgpu::Adapter]) -> Error {
     Error::NoAdapter { wanted, found }
 }
 
+/// The matrices that subgroups of `adapter` can multiply and kernels can make use of, the best first. None with
+/// `WGRAD_COOPERATIVE=0`.
+pub(super) fn cooperative(adapter: &wgpu::Adapter) -> Vec<Cooperative> {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
+    let wanted = environment("WGRAD_COOPERATIVE").is_none_or(|value| value != "0");
+    // wgpu says 4 to 64 of Metal. Its GPUs that have matrices have subgroups of 32.
+    let lanes = if info.backend == wgpu::Backend::Metal { 32 } else { info.subgroup_max_size as usize };
+    let suits = wanted
+        && features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+        && [8, 16, 32, 64].contains(&lanes)
+        && limits.max_compute_workgroup_storage_size >= Cooperative::MEMORY
+        && limits.max_compute_invocations_per_workgroup >= 256;
+    let half = features.contains(wgpu::Features::SHADER_F16);
+    let forms = adapter.cooperative_matrix_properties().into_iter().filter(|form| {
+        let square = form.m_size == form.n_size && form.n_size == form.k_size;
+        square && form.cr_type == F32 && (form.ab_type == F32 || form.ab_type == F16 && half)
+    });
+    let form = |form: wgpu::CooperativeMatrixProperties| Cooperative {
+        size: form.m_size as usize,
+        half: form.ab_type == F16,
+        lanes,
+    };
+    let mut forms: Vec<Cooperative> = forms.filter(|_| suits).map(form).collect();
+    forms.sort_by_key(|form| std::cmp::Reverse((form.half, form.size)));
+    forms
+}
+
 /// All adapters, the one that would be used marked.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn list(wanted: Option<&str>) -> Vec<AdapterSummary> {
@@ -141,8 +171,7 @@ pub fn list(wanted: Option<&str>) -> Vec<AdapterSummary> {
 pub async fn list_async(wanted: Option<&str>) -> Vec<AdapterSummary> {
     let mut found = adapters(FIRST).await;
     found.extend(adapters(LAST).await);
-    let environment = super::environment("WGRAD_ADAPTER");
-    let wanted = wanted.map(str::to_string).or(environment);
+    let wanted = wanted.map(str::to_string).or_else(|| environment("WGRAD_ADAPTER"));
     let chosen = match &wanted {
         Some(wanted) => matching(&found, wanted),
         None => best(&found),
@@ -160,6 +189,7 @@ pub async fn list_async(wanted: Option<&str>) -> Vec<AdapterSummary> {
         limits: adapter.limits(),
         room: Room::of(class(&adapter.get_info()), room::from_environment().unwrap_or(None), 0),
         features: adapter.features(),
+        cooperative: cooperative(adapter),
         chosen: chosen == Some(index),
         reason: reason(index),
     };

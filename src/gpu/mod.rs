@@ -52,7 +52,8 @@ pub struct GpuOptions {
     /// by Winograd's algorithms where these are faster: F(2x2,3x3), which loses less than the definition's sum does, or
     /// F(4x4,3x3), which loses up to twice as much with few channels and no more with many. Relative to the largest result,
     /// sum, F(2x2) and F(4x4) are off by 5e-7, 2e-7 and 1e-6 at 16 channels, by 4e-6, 9e-7 and 3e-6 at 512;
-    /// `tests/winograd.rs` bounds all three. Also `WGRAD_EXACT=1`.
+    /// `tests/winograd.rs` bounds all three. Cooperative matrices are left out too: how they round is up to the hardware. Also
+    /// `WGRAD_EXACT=1`.
     pub exact: bool,
     /// Plan as for an adapter of this class, whatever the adapter is: how the kernels of GPUs are tested without one.
     /// The environment variable `WGRAD_CLASS` if `None`, and the adapter's own class if that is not set either.
@@ -120,15 +121,25 @@ impl Gpu {
     /// Opens a device of `adapter`.
     async fn on(adapter: wgpu::Adapter, checks: Checks, memory: Option<u64>, choices: Arc<Choices>) -> Result<Self> {
         let info = adapter.get_info();
-        let wanted = wgpu::Features::TIMESTAMP_QUERY
+        let mut wanted = wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::SUBGROUP
             | wgpu::Features::SHADER_INT64
             | wgpu::Features::SHADER_F16
             | wgpu::Features::PIPELINE_CACHE;
+        // Shaders of a device that has this are compiled for another memory model, so it is only had where it is used.
+        let class = checks.class.unwrap_or(class(&info));
+        let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+        if !checks.exact && class != Class::Cpu && !adapters::cooperative(&adapter).is_empty() {
+            wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+            // SAFETY: wgpu does not check that matrices lie within their memory and that subgroups are whole and in step;
+            // `tiles_cooperative` sees to both. It has no part in kernels without matrices.
+            experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_features: adapter.features() & wanted,
             required_limits: adapter.limits(),
+            experimental_features,
             ..Default::default()
         };
         let (device, queue) = adapter
@@ -149,6 +160,7 @@ impl Gpu {
     }
 
     /// Takes a host application's device. Its limits and features are used as they are, its error handlers are left alone.
+    /// A device does not tell which cooperative matrices there are, so none are used.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let faults = Faults::unwatched(&device.adapter_info().name);
         let memory = room::from_environment().unwrap_or(None);
@@ -167,7 +179,10 @@ impl Gpu {
     ) -> Self {
         let info = device.adapter_info();
         let class = wanted.unwrap_or(class(&info));
-        let target = Target { exact, choices, ..target(class, &info, &device.limits(), device.features()) };
+        let has_matrices = device.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+        let cooperative = adapter.as_ref().filter(|_| has_matrices).map(adapters::cooperative).unwrap_or_default();
+        let target =
+            Target { exact, choices, cooperative, ..target(class, &info, &device.limits(), device.features()) };
         let pipelines = Pipelines::new(&device, checked);
         Self {
             inner: Arc::new(Inner {

@@ -1,6 +1,6 @@
 //! From a shader file to the text that a driver compiles.
 //!
-//! The files are valid WGSL as they stand. The host changes five things, each on a line of its own:
+//! The files are valid WGSL as they stand. The host changes six things, the first five each on a line of its own:
 //!
 //! | in the file | becomes |
 //! |---|---|
@@ -9,6 +9,7 @@
 //! | `fn NAME(...) -> T { ... }` on one line | the same with the define as its body |
 //! | `var<storage, read>` | `var<storage, read_write>`: tensors share buffers, and a dispatch may not bind one buffer both ways |
 //! | `// unroll` above `for (var i = A; i < B; i += C) {` | the body once for each value of `i`, arithmetic on constants in its indices done |
+//! | `// part NAME` to `// end` | the part of that name in the file that the kernel takes its parts from (`parts.rs`) |
 //!
 //! Bindings that hold 16-bit floating point are converted as they are read and stored (`half.rs`). Where dimensions are to
 //! be baked in, the uniform `dims` becomes a constant of the same name. Bounds of unrolled loops are integer literals,
@@ -16,6 +17,7 @@
 
 use super::fold::{Constants, Number, evaluate, fold, literal};
 use super::half::store_half;
+use super::parts::with_parts;
 use super::{Dim, Kernel, source};
 use crate::{Error, Result};
 
@@ -26,6 +28,10 @@ pub fn assemble(kernel: &Kernel, dims: Option<&[Dim]>) -> Result<String> {
     if text.is_empty() {
         return Err(fail("there is no shader of this name".into()));
     }
+    let text = &match kernel.parts {
+        Some(other) => with_parts(text, source(other)).map_err(fail)?,
+        None => text.to_string(),
+    };
     let mut used = vec![false; kernel.defines.len()];
     let mut lines = Vec::new();
     for line in text.lines().filter(|line| !line.trim_start().starts_with("//") || line.trim() == "// unroll") {
@@ -51,6 +57,8 @@ pub fn assemble(kernel: &Kernel, dims: Option<&[Dim]>) -> Result<String> {
     if kernel.half != 0 {
         let text = store_half(&lines.join("\n"), kernel.half).map_err(fail)?;
         lines = text.lines().map(str::to_string).collect();
+    } else if kernel.rounds() {
+        lines.insert(0, "enable f16;".into());
     }
     let constants: Constants = lines.iter().filter_map(|line| constant(line)).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();

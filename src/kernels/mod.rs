@@ -21,6 +21,7 @@ mod loss;
 mod matmul;
 mod norm;
 mod pad;
+mod parts;
 mod pool;
 mod reduce;
 mod response;
@@ -50,18 +51,25 @@ pub struct Kernel {
     pub defines: Vec<(&'static str, String)>,
     /// Which of its storage bindings hold 16-bit floating point: a bit for each, the first one's the lowest.
     pub half: u32,
+    /// The file in `shaders/` whose parts replace those of the same names.
+    pub parts: Option<&'static str>,
 }
 
 impl Kernel {
     /// The shader as it stands in its file.
     pub fn new(name: &'static str) -> Self {
-        Self { name, defines: Vec::new(), half: 0 }
+        Self { name, defines: Vec::new(), half: 0, parts: None }
     }
 
     /// With the constant, alias or one-line function `name` replaced.
     pub fn define(mut self, name: &'static str, value: impl ToString) -> Self {
         self.defines.push((name, value.to_string()));
         self
+    }
+
+    /// Whether it rounds what it multiplies, its first two operands, to 16 bits.
+    pub fn rounds(&self) -> bool {
+        self.defines.iter().any(|(name, value)| *name == "Number" && value == "f16")
     }
 }
 
@@ -159,6 +167,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("sgd", include_str!("../../shaders/sgd.wgsl")),
     ("softmax", include_str!("../../shaders/softmax.wgsl")),
     ("softmax_backward", include_str!("../../shaders/softmax_backward.wgsl")),
+    ("tiles_cooperative", include_str!("../../shaders/tiles_cooperative.wgsl")),
     ("winograd_filter", include_str!("../../shaders/winograd_filter.wgsl")),
     ("winograd_inverse", include_str!("../../shaders/winograd_inverse.wgsl")),
     ("winograd_multiply", include_str!("../../shaders/winograd_multiply.wgsl")),

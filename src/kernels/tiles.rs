@@ -8,31 +8,41 @@
 //! of K computed side by side, keep more of the processor at work. WebGPU does not tell how many cores an adapter has, so
 //! a number for its class stands in for it. The estimate takes no measurement: equal shapes get equal kernels.
 
-use super::Kernel;
-use crate::plan::{Class, Lowering};
+mod cooperative;
 
-/// Extents of a workgroup's tile, those of an invocation's part of it, and how good they are.
+use super::Kernel;
+use crate::plan::{Class, Lowering, Target};
+use cooperative::Subgroups;
+
+/// Extents of a workgroup's tile, who computes what of it, and how good that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tile {
     pub m: usize,
     pub n: usize,
     /// As much of K as lies in workgroup memory at a time.
     pub k: usize,
-    /// Rows of an invocation.
-    pub tm: usize,
-    /// Its columns.
-    pub tn: usize,
-    /// The share of a core's arithmetic that a tile without edges reaches, in percent: to be measured.
+    part: Part,
+    /// The share of a core's arithmetic that a tile without edges reaches, in percent: to be measured. More than all is
+    /// what matrix hardware does.
     rate: u64,
 }
 
-/// All sizes. Workgroup memory of each is below the 16 KiB that every adapter has, invocations are at most 256. An
-/// invocation keeps `tm * tn` sums, which is why integrated GPUs, of which some have 128 registers, get no more than 32.
-pub const TILES: [Tile; 4] = [
-    Tile { m: 128, n: 128, k: 8, tm: 8, tn: 8, rate: 80 },
-    Tile { m: 64, n: 128, k: 8, tm: 8, tn: 8, rate: 75 },
-    Tile { m: 64, n: 64, k: 16, tm: 8, tn: 4, rate: 60 },
-    Tile { m: 32, n: 32, k: 16, tm: 4, tn: 4, rate: 40 },
+/// How a tile is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// Rows and columns of an invocation.
+    Invocation(usize, usize),
+    /// Subgroups multiply matrices.
+    Subgroup(Subgroups),
+}
+
+/// All sizes. Workgroup memory of each is below the 16 KiB that every adapter has, invocations are at most 256. Integrated
+/// GPUs, of which some have 128 registers, get those where an invocation keeps no more than 32 sums.
+const TILES: [Tile; 4] = [
+    Tile { m: 128, n: 128, k: 8, part: Part::Invocation(8, 8), rate: 80 },
+    Tile { m: 64, n: 128, k: 8, part: Part::Invocation(8, 8), rate: 75 },
+    Tile { m: 64, n: 64, k: 16, part: Part::Invocation(8, 4), rate: 60 },
+    Tile { m: 32, n: 32, k: 16, part: Part::Invocation(4, 4), rate: 40 },
 ];
 
 /// Invocations that a core must have at work to hide how long memory takes.
@@ -60,21 +70,24 @@ pub struct Choice {
 /// The tile in which `kernel` computes `groups` products of these extents, with at most `most` ranges of K, if the target is
 /// a GPU and they are large enough.
 pub fn choose(ctx: &Lowering, kernel: &str, groups: usize, extents: [usize; 3], most: usize) -> Option<Choice> {
-    let candidates = candidates(ctx.target.class, groups, extents, most);
+    let candidates = candidates(ctx.target, groups, extents, most);
     if candidates.is_empty() {
         return None;
     }
     let [m, n, k] = extents;
     let name = |Choice { tile, splits }: &Choice| match splits {
-        1 => format!("{}x{}", tile.m, tile.n),
-        _ => format!("{}x{} in {splits} ranges", tile.m, tile.n),
+        1 => tile.name(),
+        _ => format!("{} in {splits} ranges", tile.name()),
     };
-    Some(candidates[ctx.choose(format!("{kernel} {groups} of {m}x{n}x{k}"), candidates.iter().map(name).collect())])
+    // What is multiplied in 16 bits by some candidates is another question.
+    let half = if ctx.target.cooperative.first().is_some_and(|form| form.half) { ", f16" } else { "" };
+    let question = format!("{kernel} {groups} of {m}x{n}x{k}{half}");
+    Some(candidates[ctx.choose(question, candidates.iter().map(name).collect())])
 }
 
 /// Every size with the ranges of K that suit it best, the fastest first by the estimate.
-fn candidates(class: Class, groups: usize, [m, n, k]: [usize; 3], most: usize) -> Vec<Choice> {
-    let cores: u64 = match class {
+fn candidates(target: &Target, groups: usize, [m, n, k]: [usize; 3], most: usize) -> Vec<Choice> {
+    let cores: u64 = match target.class {
         Class::Cpu => return vec![],
         Class::Integrated | Class::Other => 16,
         Class::Discrete => 128,
@@ -83,7 +96,9 @@ fn candidates(class: Class, groups: usize, [m, n, k]: [usize; 3], most: usize) -
         return vec![];
     }
     let most = most.min(k / RANGE).max(1);
-    let tiles = TILES.into_iter().filter(|tile| class == Class::Discrete || tile.tm * tile.tn <= 32);
+    let cooperative = target.cooperative.first().into_iter().flat_map(|&form| Subgroups::tiles(form));
+    let few = |tile: &Tile| target.class == Class::Discrete || tile.m * tile.n <= 32 * tile.threads();
+    let tiles = cooperative.chain(TILES).filter(few);
     let powers = (0..).map(|power| 1 << power).take_while(|&splits| splits <= most);
     let time = |Choice { tile, splits }: &Choice| {
         let units = (groups * tile.across([m, n]) * splits) as u64;
@@ -108,56 +123,88 @@ impl Tile {
     }
 
     fn threads(&self) -> usize {
-        (self.m / self.tm) * (self.n / self.tn)
+        match self.part {
+            Part::Invocation(m, n) => (self.m / m) * (self.n / n),
+            Part::Subgroup(subgroups) => subgroups.threads(),
+        }
+    }
+
+    /// For tables.
+    fn name(&self) -> String {
+        let how = if let Part::Subgroup(_) = self.part { " cooperative" } else { "" };
+        format!("{}x{}{how}", self.m, self.n)
     }
 
     /// The constants of the three shaders.
     pub fn constants(&self, kernel: Kernel) -> Kernel {
         let loads = |extent: usize| extent * self.k / 4 / self.threads();
-        let (mv, nv) = (self.tm / 4, self.tn / 4);
-        [
-            ("BM", self.m),
-            ("BN", self.n),
-            ("BK", self.k),
-            ("MV", mv),
-            ("NV", nv),
-            ("TILE", 4 * mv * nv),
-            ("COLUMNS", self.n / self.tn),
-            ("THREADS", self.threads()),
-            ("A_LOADS", loads(self.m)),
-            ("B_LOADS", loads(self.n)),
-            ("A_PITCH", self.m / 4 + 1),
-            ("B_PITCH", self.n / 4 + 1),
-        ]
-        .into_iter()
-        .fold(kernel, |kernel, (name, value)| kernel.define(name, format!("{value}u")))
+        // A row of vectors is odd in number, or what subgroups ask for.
+        let more = if let Part::Subgroup(subgroups) = self.part { subgroups.padding() } else { 1 };
+        let kernel = sized(
+            kernel,
+            &[
+                ("BM", self.m),
+                ("BN", self.n),
+                ("BK", self.k),
+                ("THREADS", self.threads()),
+                ("A_LOADS", loads(self.m)),
+                ("B_LOADS", loads(self.n)),
+                ("A_PITCH", self.m / 4 + more),
+                ("B_PITCH", self.n / 4 + more),
+            ],
+        );
+        match self.part {
+            Part::Invocation(m, n) => {
+                let own = [("MV", m / 4), ("NV", n / 4), ("TILE", m * n / 4), ("COLUMNS", self.n / n)];
+                sized(kernel, &own)
+            }
+            Part::Subgroup(subgroups) => subgroups.constants(kernel, [self.m, self.n]),
+        }
     }
+}
+
+/// `kernel` with integer constants.
+fn sized(kernel: Kernel, constants: &[(&'static str, usize)]) -> Kernel {
+    constants.iter().fold(kernel, |kernel, &(name, value)| kernel.define(name, format!("{value}u")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Cooperative;
 
     /// What the shaders take for granted, within what every adapter has.
     #[test]
     fn sizes_fit_into_workgroups() {
-        for tile in TILES {
-            let Tile { m, n, k, tm, tn, .. } = tile;
+        let forms = [8, 16].into_iter().flat_map(|size| [8, 16, 32, 64].map(|lanes| (size, lanes)));
+        let forms = forms.flat_map(|(size, lanes)| [false, true].map(|half| Cooperative { size, half, lanes }));
+        for tile in forms.flat_map(Subgroups::tiles).chain(TILES) {
+            let Tile { m, n, k, part, .. } = tile;
             let threads = tile.threads();
-            assert!(tm % 4 == 0 && tn % 4 == 0 && m % tm == 0 && n % tn == 0, "{tile:?}");
-            // Rows and columns of patches of 4 by 8 invocations.
-            assert!((n / tn) % 8 == 0 && (m / tm) % 4 == 0 && threads <= 256, "{tile:?}");
+            match part {
+                Part::Invocation(tm, tn) => {
+                    assert!(tm % 4 == 0 && tn % 4 == 0 && m % tm == 0 && n % tn == 0, "{tile:?}");
+                    // Rows and columns of patches of 4 by 8 invocations.
+                    assert!((n / tn) % 8 == 0 && (m / tm) % 4 == 0, "{tile:?}");
+                    assert!(16 * k * (m / 4 + 1 + n / 4 + 1) <= 16 << 10, "{tile:?}");
+                }
+                // Rows of vectors are whole multiples of 16 bytes: those of f16 are of 8.
+                Part::Subgroup(subgroups) => {
+                    assert!((m / 4 + subgroups.padding()) % subgroups.padding() == 0, "{tile:?}")
+                }
+            }
+            assert!(threads <= 256, "{tile:?}");
             // Each invocation loads as many vectors as any other, and walks along whole rows of either operand.
             assert!([m, n].iter().all(|extent| extent * k / 4 % threads == 0), "{tile:?}");
             assert!(threads % k == 0 && threads % (m / 4) == 0 && threads % (n / 4) == 0, "{tile:?}");
             // An invocation for each row that is summed.
             assert!(m <= threads, "{tile:?}");
-            assert!(16 * k * (m / 4 + 1 + n / 4 + 1) <= 16 << 10, "{tile:?}");
         }
     }
 
     fn choice(class: Class, extents: [usize; 3], most: usize) -> Option<(usize, usize, usize)> {
-        candidates(class, 1, extents, most).first().map(|Choice { tile, splits }| (tile.m, tile.n, *splits))
+        let target = Target::portable(class);
+        candidates(&target, 1, extents, most).first().map(|Choice { tile, splits }| (tile.m, tile.n, *splits))
     }
 
     #[test]
@@ -170,6 +217,18 @@ mod tests {
         assert_eq!(choice(Class::Other, [40, 40, 400], 1), Some((32, 32, 1)));
         assert_eq!(choice(Class::Discrete, [15, 4096, 4096], 1), None);
         assert_eq!(choice(Class::Cpu, [4096, 4096, 4096], 1), None);
+    }
+
+    #[test]
+    fn matrices_are_multiplied_where_there_are_some_but_not_by_cpus() {
+        let form = Cooperative { size: 16, half: true, lanes: 32 };
+        let first = |class| {
+            let target = Target { cooperative: vec![form], ..Target::portable(class) };
+            candidates(&target, 1, [1024; 3], 1).first().map(|choice| choice.tile.name())
+        };
+        assert_eq!(first(Class::Discrete).as_deref(), Some("64x64 cooperative"));
+        assert_eq!(first(Class::Integrated).as_deref(), Some("64x64 cooperative"));
+        assert_eq!(first(Class::Cpu), None);
     }
 
     #[test]

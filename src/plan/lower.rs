@@ -386,6 +386,9 @@ impl Launch {
     pub fn cost(&mut self, flops: u64, note: impl Into<String>) {
         self.flops = flops;
         self.note = note.into();
+        if self.kernel.parts.is_some() {
+            self.note += ", cooperative";
+        }
     }
 
     /// One workgroup, whatever the number of invocations.

@@ -30,7 +30,7 @@ pub use layout::{Group, Groups, ParameterLayout, ParameterPlace, Stretch};
 pub use lower::{Arena, Launch, Lowering, Operand};
 pub use program::{LossScale, Program, Record, Update};
 pub use recompute::recompute;
-pub use target::{Algorithm, Class, Target};
+pub use target::{Algorithm, Class, Cooperative, Target};
 pub use views::Apart;
 
 use crate::graph::Value;
@@ -155,7 +155,11 @@ impl Plan {
             halves.retain(|value| stored.contains(value));
         }
         // Words of 64 bits hold no numbers of 16.
-        let target = &Target { wide: target.wide && program.half == Half::Never, ..target.clone() };
+        let single = program.half == Half::Never;
+        let mut target = Target { wide: target.wide && single, ..target.clone() };
+        // Numbers that are stored in 32 bits are multiplied in as many.
+        target.cooperative.retain(|form| !(form.half && single));
+        let target = &target;
         let views = views::find(&program, target);
         let roots = views::roots(&program, &views);
         masks::mark_last(&mut program, &roots);
@@ -232,6 +236,16 @@ impl Plan {
     /// Floating-point operations of one step.
     pub fn flops(&self) -> u64 {
         self.dispatches.iter().map(|dispatch| dispatch.launch.flops).sum()
+    }
+
+    /// What is stored in 16 bits, and what is multiplied so: rounded in memory or as it is read.
+    pub fn rounded(&self) -> BTreeSet<Value> {
+        let launches = self.dispatches.iter().map(|dispatch| &dispatch.launch).filter(|launch| launch.kernel.rounds());
+        let read = launches.flat_map(|launch| &launch.operands[..2]).filter_map(|operand| match *operand {
+            Operand::Value(value) | Operand::Rows(value, ..) => Some(value),
+            _ => None,
+        });
+        self.halves.iter().copied().chain(read).collect()
     }
 
     /// The kernels in the order in which they run; layers that share one name it again.

@@ -1,6 +1,7 @@
 //! What a plan is made for: the facts of an adapter that decide about kernels and placement.
 
 use super::Choices;
+use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 /// The kind of processor behind an adapter.
@@ -42,6 +43,29 @@ pub enum Algorithm {
     Winograd(usize),
 }
 
+/// Square matrices that a subgroup multiplies at once and adds to others, those in f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cooperative {
+    /// Rows and columns: 8 or 16.
+    pub size: usize,
+    /// Whether what is multiplied is 16-bit floating point; else it is f32.
+    pub half: bool,
+    /// The most invocations that a subgroup has: 8, 16, 32 or 64.
+    pub lanes: usize,
+}
+
+impl Cooperative {
+    /// Bytes of workgroup memory that kernels take which multiply such matrices, at most.
+    pub const MEMORY: u32 = 32 << 10;
+}
+
+impl Display for Cooperative {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        let Self { size, half, lanes } = self;
+        write!(f, "{size}x{size} {} in subgroups of {lanes}", if *half { "f16" } else { "f32" })
+    }
+}
+
 /// An adapter as far as planning sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
@@ -63,6 +87,9 @@ pub struct Target {
     pub wide: bool,
     /// Whether tensors can be stored as 16-bit floating point, see [`Half`](super::Half).
     pub half: bool,
+    /// Matrices that subgroups can multiply, the best first. Those of 16 bits are for programs that store 16 bits, and none
+    /// are for CPUs.
+    pub cooperative: Vec<Cooperative>,
     /// Whether convolutions are summed as they are defined, product by product. Winograd's algorithms take a third of the
     /// time and round otherwise, see [`crate::gpu::GpuOptions::exact`].
     pub exact: bool,
@@ -92,6 +119,7 @@ impl Target {
             lanes: None,
             wide: false,
             half: false,
+            cooperative: vec![],
             exact: false,
             views: true,
             chains: true,

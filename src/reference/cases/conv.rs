@@ -127,10 +127,10 @@ pub(super) fn list() -> Vec<Result<Case>> {
         conv("3x3 in the fewest multiplications, small images", [32, 128, 2, 2], [128, 128, 3, 3], BIAS, at(1, 1)),
         // Tiles of GPUs: all sizes of the forward pass, all sizes of the weight gradient, and what windows do to the smallest.
         conv("3x3 in tiles of 128", [1, 2, 95, 96], [100, 2, 3, 3], BIAS, at(1, 1)),
-        conv("3x3 in tiles of 64x128", [3, 2, 75, 77], [40, 2, 3, 3], PLAIN, at(1, 1)),
+        conv("3x3 in tiles of 64x128", [3, 2, 95, 97], [40, 2, 3, 3], PLAIN, at(1, 1)),
         conv("1x1 in tiles of 64", [1, 17, 13, 77], [770, 17, 1, 1], BIAS, at(1, 0)),
         conv("1x1 weight gradient in tiles of 128", [1, 1100, 1, 17], [1200, 1100, 1, 1], BIAS, at(1, 0)),
-        conv("3x3 weight gradient in tiles of 64x128", [1, 1925, 3, 6], [40, 1925, 3, 3], BIAS, at(1, 1)),
+        conv("3x3 weight gradient in tiles of 64x128", [1, 2900, 3, 6], [40, 2900, 3, 3], BIAS, at(1, 1)),
         conv("1x1 weight gradient in tiles of 64", [1, 1001, 1, 19], [770, 1001, 1, 1], BIAS, at(1, 0)),
         conv("3x3 in tiles, stride 2", [2, 20, 15, 14], [24, 20, 3, 3], BIAS, at(2, 1)),
         conv("3x3 in tiles, dilation 2 and 3", [2, 17, 13, 15], [19, 17, 3, 3], BIAS, Conv2d { dilation: [2, 3], ..at(1, 2) }),

@@ -24,7 +24,7 @@ const SIZES: [[usize; 3]; 12] = [
 ];
 
 /// Sizes for which GPUs take the larger tiles, with edges, and K that no tile divides.
-const TILES: [[usize; 3]; 3] = [[1200, 1100, 17], [40, 17_003, 18], [770, 1001, 19]];
+const TILES: [[usize; 3]; 3] = [[1200, 1100, 17], [40, 25_003, 29], [770, 1001, 19]];
 
 pub(super) fn list() -> Vec<Result<Case>> {
     let flags = [(false, false), (false, true), (true, false), (true, true)];
