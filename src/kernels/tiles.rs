@@ -11,7 +11,7 @@
 mod cooperative;
 
 use super::Kernel;
-use crate::plan::{Class, Lowering, Target};
+use crate::plan::{Class, Cooperative, Lowering};
 use cooperative::Subgroups;
 
 /// Extents of a workgroup's tile, who computes what of it, and how good that is.
@@ -68,9 +68,16 @@ pub struct Choice {
 }
 
 /// The tile in which `kernel` computes `groups` products of these extents, with at most `most` ranges of K, if the target is
-/// a GPU and they are large enough.
-pub fn choose(ctx: &Lowering, kernel: &str, groups: usize, extents: [usize; 3], most: usize) -> Option<Choice> {
-    let candidates = candidates(ctx.target, groups, extents, most);
+/// a GPU and they are large enough; subgroups may multiply matrices of this `form`.
+pub fn choose(
+    ctx: &Lowering,
+    kernel: &str,
+    groups: usize,
+    extents: [usize; 3],
+    most: usize,
+    form: Option<&Cooperative>,
+) -> Option<Choice> {
+    let candidates = candidates(ctx.target.class, groups, extents, most, form);
     if candidates.is_empty() {
         return None;
     }
@@ -80,14 +87,20 @@ pub fn choose(ctx: &Lowering, kernel: &str, groups: usize, extents: [usize; 3], 
         _ => format!("{} in {splits} ranges", tile.name()),
     };
     // What is multiplied in 16 bits by some candidates is another question.
-    let half = if ctx.target.cooperative.first().is_some_and(|form| form.half) { ", f16" } else { "" };
+    let half = if form.is_some_and(|form| form.half) { ", f16" } else { "" };
     let question = format!("{kernel} {groups} of {m}x{n}x{k}{half}");
     Some(candidates[ctx.choose(question, candidates.iter().map(name).collect())])
 }
 
 /// Every size with the ranges of K that suit it best, the fastest first by the estimate.
-fn candidates(target: &Target, groups: usize, [m, n, k]: [usize; 3], most: usize) -> Vec<Choice> {
-    let cores: u64 = match target.class {
+fn candidates(
+    class: Class,
+    groups: usize,
+    [m, n, k]: [usize; 3],
+    most: usize,
+    form: Option<&Cooperative>,
+) -> Vec<Choice> {
+    let cores: u64 = match class {
         Class::Cpu => return vec![],
         Class::Integrated | Class::Other => 16,
         Class::Discrete => 128,
@@ -96,8 +109,8 @@ fn candidates(target: &Target, groups: usize, [m, n, k]: [usize; 3], most: usize
         return vec![];
     }
     let most = most.min(k / RANGE).max(1);
-    let cooperative = target.cooperative.first().into_iter().flat_map(|&form| Subgroups::tiles(form));
-    let few = |tile: &Tile| target.class == Class::Discrete || tile.m * tile.n <= 32 * tile.threads();
+    let cooperative = form.into_iter().flat_map(|&form| Subgroups::tiles(form));
+    let few = |tile: &Tile| class == Class::Discrete || tile.m * tile.n <= 32 * tile.threads();
     let tiles = cooperative.chain(TILES).filter(few);
     let powers = (0..).map(|power| 1 << power).take_while(|&splits| splits <= most);
     let time = |Choice { tile, splits }: &Choice| {
@@ -171,7 +184,6 @@ fn sized(kernel: Kernel, constants: &[(&'static str, usize)]) -> Kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Cooperative;
 
     /// What the shaders take for granted, within what every adapter has.
     #[test]
@@ -203,8 +215,7 @@ mod tests {
     }
 
     fn choice(class: Class, extents: [usize; 3], most: usize) -> Option<(usize, usize, usize)> {
-        let target = Target::portable(class);
-        candidates(&target, 1, extents, most).first().map(|Choice { tile, splits }| (tile.m, tile.n, *splits))
+        candidates(class, 1, extents, most, None).first().map(|Choice { tile, splits }| (tile.m, tile.n, *splits))
     }
 
     #[test]
@@ -222,10 +233,7 @@ mod tests {
     #[test]
     fn matrices_are_multiplied_where_there_are_some_but_not_by_cpus() {
         let form = Cooperative { size: 16, half: true, lanes: 32 };
-        let first = |class| {
-            let target = Target { cooperative: vec![form], ..Target::portable(class) };
-            candidates(&target, 1, [1024; 3], 1).first().map(|choice| choice.tile.name())
-        };
+        let first = |class| candidates(class, 1, [1024; 3], 1, Some(&form)).first().map(|choice| choice.tile.name());
         assert_eq!(first(Class::Discrete).as_deref(), Some("64x64 cooperative"));
         assert_eq!(first(Class::Integrated).as_deref(), Some("64x64 cooperative"));
         assert_eq!(first(Class::Cpu), None);

@@ -60,8 +60,10 @@ pub fn choose(ctx: &Lowering, problem: Option<Problem>) -> Algorithm {
             return winograd.filter(|winograd| winograd.fits(target)).map_or(Algorithm::Direct, Algorithm::Winograd);
         }
     }
-    // Without lanes costs are operations: only Winograd's algorithms are compared.
-    let direct = if target.lanes.is_some() { problem.direct_cost() } else { problem.flops() as f64 };
+    // Without lanes costs are operations: only Winograd's algorithms are compared, whose products are of f32. Matrices of 16
+    // bits are multiplied several times as fast.
+    let speed = if target.cooperative.first().is_some_and(|form| form.half) { 4.0 } else { 1.0 };
+    let direct = if target.lanes.is_some() { problem.direct_cost() } else { problem.flops() as f64 / speed };
     let mut candidates = vec![(direct, "direct", Algorithm::Direct)];
     candidates.extend(columns.map(|columns| (columns.cost(), "columns", Algorithm::Columns(columns))));
     if let Some(shape) = shape.filter(|_| !target.exact) {

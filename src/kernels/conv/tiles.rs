@@ -13,7 +13,8 @@ use crate::plan::{Lowering, Operand};
 /// The tile, if `direct` is a convolution for this family. A phase without taps never is: there is nothing to sum.
 pub fn suit(ctx: &Lowering, direct: &Direct) -> Option<Tile> {
     let [terms, positions] = extents(direct);
-    choose(ctx, "conv", direct.groups, [direct.outputs, positions, terms], 1).map(|choice| choice.tile)
+    choose(ctx, "conv", direct.groups, [direct.outputs, positions, terms], 1, ctx.target.cooperative.first())
+        .map(|choice| choice.tile)
 }
 
 /// Terms of each sum, and positions that each channel is summed at.

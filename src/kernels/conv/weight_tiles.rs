@@ -20,7 +20,14 @@ pub fn suit(ctx: &Lowering, node: &Node, back: &Conv2dBackwardWeight) -> Option<
     let (dy, w, groups) = (ctx.shape(node.inputs[1]), &back.weight, back.conv.groups);
     let positions = dy[0] * dy[2] * dy[3];
     let most = WORKSPACE / (4 * w.iter().product::<usize>());
-    let choice = choose(ctx, "conv weight", groups, [w[0] / groups, w[1] * w[2] * w[3], positions], most)?;
+    let choice = choose(
+        ctx,
+        "conv weight",
+        groups,
+        [w[0] / groups, w[1] * w[2] * w[3], positions],
+        most,
+        ctx.target.cooperative.first(),
+    )?;
     Some(Choice { splits: choice.splits.max(positions.div_ceil(LONGEST)), ..choice })
 }
 

@@ -13,7 +13,9 @@ const SPLITS: usize = 64;
 /// The tile and the ranges of K, if `product` is one for this family.
 pub(super) fn suit(ctx: &Lowering, product: &Product) -> Option<Choice> {
     let most = if product.is_plain() && product.splits { SPLITS } else { 1 };
-    let choice = choose(ctx, "matmul", product.batch, product.extents, most)?;
+    // What Winograd's algorithms multiply is known to lose too much in 16 bits.
+    let form = ctx.target.cooperative.iter().find(|form| !(form.half && product.counts_as.is_some()));
+    let choice = choose(ctx, "matmul", product.batch, product.extents, most, form)?;
     let least = if product.is_plain() { product.extents[K].div_ceil(LONGEST) } else { 1 };
     Some(Choice { splits: choice.splits.max(least), ..choice })
 }
