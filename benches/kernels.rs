@@ -127,12 +127,14 @@ fn products() -> Result<Vec<Layer>> {
 }
 
 fn convolutions() -> Result<Vec<Layer>> {
-    let op = Op::Conv2d(Conv2d { padding: [1; 2], ..Conv2d::default() });
-    let layer = |(n, c, side): (usize, usize, usize)| {
-        let shapes = vec![vec![n, c, side, side], vec![c, c, 3, 3]];
-        Layer { label: label(&op, &shapes), op: op.clone(), shapes }
+    let layer = |(n, c, side, groups): (usize, usize, usize, usize)| {
+        let op = Op::Conv2d(Conv2d { padding: [1; 2], groups, ..Conv2d::default() });
+        let shapes = vec![vec![n, c, side, side], vec![c, c / groups, 3, 3]];
+        Layer { label: label(&op, &shapes), op, shapes }
     };
-    Ok([(8, 64, 32), (8, 128, 32), (8, 256, 16)].map(layer).into())
+    // The last two are depthwise.
+    let extents = [(8, 64, 32, 1), (8, 128, 32, 1), (8, 256, 16, 1), (16, 64, 32, 64), (16, 256, 14, 256)];
+    Ok(extents.map(layer).into())
 }
 
 /// The layers of `MODEL:BATCH` that cost something, without their biases.

@@ -11,7 +11,8 @@
 // rows (n, oh); it walks along them POS positions at a time, whole rows where they are short: reads cost more than
 // multiplications, and of the window of many positions less is read again. The pixels are the same for all lanes: each loads
 // a part of them, and shuffles from known lanes bring them to all. As in conv_lanes, channels that would reach behind an
-// edge are moved back onto it and write the same bits again.
+// edge are moved back onto it and write the same bits again. Where groups have one input channel (DEPTHWISE), lanes are on
+// neighbouring outputs of all groups, KL and CT are 1, and each lane loads its own pixels.
 
 enable subgroups;
 
@@ -28,9 +29,11 @@ const OFFSET: i32 = 0; // pixels before the window, so that it begins with a who
 const VECTORS: i32 = 6; // OFFSET + (POS - 1) * STRIDE_W + (TAP_COLS - 1) * DILATION_W + 1, in vectors of x, rounded up
 const SPAN_W: i32 = 6; // VECTORS * IN
 const WINDOW: i32 = 18; // CT * TAP_ROWS * VECTORS
-const LOADS: i32 = 3; // vectors per lane: WINDOW / LANES, rounded up
+const SHARERS: i32 = 8; // LANES, or 1 if DEPTHWISE
+const LOADS: i32 = 3; // vectors per lane: WINDOW / SHARERS, rounded up
 const TILE: i32 = 9; // TAP_ROWS * TAP_COLS * CT * KL
 const GRADS: i32 = 4; // KL * POS
+const DEPTHWISE: bool = false;
 const EVEN: bool = false; // whether POS divides OW
 const BIAS: bool = false;
 const IN: i32 = 1; // pixels to a vector of x, a divisor of W
@@ -45,7 +48,7 @@ struct Dims {
   h: i32,
   w: i32,
   group_outputs: i32,
-  tiles: i32, // of KL * LANES output channels, per group
+  tiles: i32, // of KL * LANES output channels, per group; of all groups together if DEPTHWISE
   channel_tiles: i32, // of CT input channels, per group
   oh: i32,
   ow: i32,
@@ -79,8 +82,9 @@ fn main(
   rest /= dims.channel_tiles;
   let block = rest % dims.tap_blocks;
   rest /= dims.tap_blocks;
-  let tile = rest % (dims.groups * dims.tiles);
-  let split = rest / (dims.groups * dims.tiles);
+  let tiles = select(dims.groups * dims.tiles, dims.tiles, DEPTHWISE);
+  let tile = rest % tiles;
+  let split = rest / tiles;
   let group = tile / dims.tiles;
   let k0 = group * dims.group_outputs;
   let channels = dims.groups * dims.group_channels;
@@ -89,7 +93,7 @@ fn main(
   var output: array<i32, KL>;
   // unroll
   for (var k = 0; k < KL; k += 1) {
-    output[k] = k0 + min((tile % dims.tiles * KL + k) * i32(LANES) + i32(lane), dims.group_outputs - 1);
+    output[k] = k0 + min((tile % dims.tiles * KL + k) * i32(LANES) + i32(lane), select(dims.group_outputs, outputs, DEPTHWISE) - 1);
   }
 
   let first_row = split * dims.rows_per_split;
@@ -103,8 +107,9 @@ fn main(
   var window_j: array<i32, LOADS>;
   // unroll
   for (var i = 0; i < LOADS; i += 1) {
-    let at = min(i * i32(LANES) + i32(lane), WINDOW - 1);
-    window_c[i] = (group * dims.group_channels + c0 + at / (TAP_ROWS * VECTORS)) * dims.h;
+    let at = min(i * SHARERS + i32(lane) % SHARERS, WINDOW - 1);
+    let channel = select(group * dims.group_channels + c0 + at / (TAP_ROWS * VECTORS), output[0] / dims.group_outputs, DEPTHWISE);
+    window_c[i] = channel * dims.h;
     window_r[i] = (block * TAP_ROWS + at / VECTORS % TAP_ROWS) * DILATION_H - dims.padding_h;
     window_j[i] = at % VECTORS * IN - OFFSET - dims.padding_w;
   }
@@ -157,10 +162,13 @@ fn main(
         // unroll
         for (var j = 0; j < VECTORS; j += 1) {
           let at = (c * TAP_ROWS + r) * VECTORS + j;
-          let read = pixels[at / i32(LANES)];
+          let read = pixels[at / SHARERS];
           // unroll
           for (var e = 0; e < IN; e += 1) {
-            values[j * IN + e] = subgroupShuffle(part(read, e), u32(at) % LANES);
+            values[j * IN + e] = part(read, e);
+            if !DEPTHWISE {
+              values[j * IN + e] = subgroupShuffle(part(read, e), u32(at) % LANES);
+            }
           }
         }
         // unroll

@@ -45,11 +45,14 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
     let flops = 2 * (w.iter().product::<usize>() * dy[0] * dy[2]) as u64 * dy[3] as u64;
     let light = flops < LIGHT;
     let by_rows = lanes.and_then(|lanes| Rows::new(back, lanes, [x[3], dy[3]], flops));
+    // Where groups are of one channel, lanes are on the outputs of all of them.
+    let depthwise = lanes.is_some() && by_rows.is_none() && conv.groups > 1 && w[1] == 1;
+    let (groups, outputs) = if depthwise { (1, w[0]) } else { (conv.groups, outputs) };
     // Output channels of an invocation or workgroup, its input channels, and the positions that it takes at a time.
     let (kt, ct, pos) = match (lanes, &by_rows) {
         (Some(lanes), Some(rows)) => (lanes * rows.kl, rows.ct, rows.pos),
         (Some(lanes), None) => {
-            let per_lane = if outputs > lanes { 2 } else { 1 };
+            let per_lane = if outputs > lanes && !depthwise { 2 } else { 1 };
             let body = if light { LIGHT_BODY } else { LANES_BODY };
             let most = (body / (taps_h * s * per_lane)).clamp(COLS, SPAN / conv.stride[1].min(SPAN / COLS));
             let pos = dy[3].div_ceil(dy[3].div_ceil(most));
@@ -58,7 +61,7 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
         (None, _) => (4, 1, COLS),
     };
     let (tiles, channel_tiles) = (outputs.div_ceil(kt), w[1].div_ceil(ct));
-    let units = conv.groups * tiles * channel_tiles * blocks;
+    let units = groups * tiles * channel_tiles * blocks;
     let weights: usize = w.iter().product();
 
     // Enough splits to keep the adapter busy, not so many that adding them up dominates; and never so few that an
@@ -81,6 +84,7 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
             let offset = (read - conv.padding[1] % read) % read;
             let vectors = (offset + span(pos, conv.stride[1], s, conv.dilation[1])).div_ceil(read);
             let window = ct * taps_h * vectors;
+            let sharers = if depthwise { 1 } else { lanes };
             let own = vec![
                 ("KL", kt / lanes),
                 ("CT", ct),
@@ -89,7 +93,8 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
                 ("VECTORS", vectors),
                 ("SPAN_W", vectors * read),
                 ("WINDOW", window),
-                ("LOADS", window.div_ceil(lanes)),
+                ("SHARERS", sharers),
+                ("LOADS", window.div_ceil(sharers)),
                 ("TILE", taps_h * s * ct * kt / lanes),
                 ("GRADS", pos * kt / lanes),
                 ("IN", read),
@@ -97,6 +102,7 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
             ];
             let kernel = Kernel::new("conv_weight_lanes")
                 .define("LANES", format!("{lanes}u"))
+                .define("DEPTHWISE", depthwise)
                 .define("EVEN", dy[3].is_multiple_of(pos));
             let vector = |kernel: Kernel, width, alias, element| match width {
                 1 => kernel,
@@ -134,7 +140,7 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
         for block in &sample_blocks {
             let samples = block.len();
             let total = (units * splits_of(block)) as u64;
-            let mut dims = vec![i(samples), i(conv.groups), i(w[1]), i(x[2]), i(x[3]), i(outputs), i(tiles)];
+            let mut dims = vec![i(samples), i(conv.groups), i(w[1]), i(x[2]), i(x[3]), i(w[0] / conv.groups), i(tiles)];
             if lanes.is_some() {
                 dims.push(i(channel_tiles));
             }
