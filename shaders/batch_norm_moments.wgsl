@@ -4,8 +4,8 @@
 //
 //   x [N, C, HW] in vectors T of 4 or 1 elements,  moments [C][total] overwritten
 //
-// A piece has the vectors piece, piece + pieces, ... of its channel, so that neighbouring invocations read neighbouring
-// memory. It is read twice, for the mean first: the squares' sum less the mean's square would lose what they have in
+// A channel is cut into stretches, and those into `run` pieces each, of every `run`-th vector: neighbouring invocations read
+// neighbouring memory, and a subgroup all of a stretch in order, which caches see coming. A piece is read twice, for the mean first: the squares' sum less the mean's square would lose what they have in
 // common. The second reading also mends the rounding of the mean. batch_norm_merge puts the pieces together.
 
 alias T = f32;
@@ -16,6 +16,7 @@ struct Dims {
   plane: u32, // vectors of a plane
   length: u32, // vectors of a channel: N * plane
   pieces: u32,
+  run: u32, // pieces of a stretch
   first: u32, // of the pieces, among those of all blocks of samples
   total: u32,
   count: u32, // C * pieces
@@ -36,15 +37,20 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let piece = index % dims.pieces;
   let channel = index / dims.pieces;
   // Positions are counted on, because drivers divide lane by lane.
-  let samples_on = dims.pieces / dims.plane;
-  let vectors_on = dims.pieces % dims.plane;
-  let first_sample = piece / dims.plane;
-  let first_vector = piece % dims.plane;
-  let vectors = (dims.length - 1u - piece) / dims.pieces + 1u;
+  let run = dims.run;
+  let samples_on = run / dims.plane;
+  let vectors_on = run % dims.plane;
+  let stretches = dims.pieces / run;
+  let stretch = piece / run;
+  let begin = stretch * dims.length / stretches + piece % run;
+  let end = (stretch + 1u) * dims.length / stretches;
+  let first_sample = begin / dims.plane;
+  let first_vector = begin % dims.plane;
+  let vectors = (end - 1u - begin) / run + 1u;
   var sum = T(0.0);
   var sample = first_sample;
   var vector = first_vector;
-  for (var i = piece; i < dims.length; i += dims.pieces) {
+  for (var i = begin; i < end; i += run) {
     sum += x[(sample * dims.c + channel) * dims.plane + vector];
     let wrap = vector + vectors_on >= dims.plane;
     vector = vector + vectors_on - select(0u, dims.plane, wrap);
@@ -56,7 +62,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   var rest = T(0.0);
   sample = first_sample;
   vector = first_vector;
-  for (var i = piece; i < dims.length; i += dims.pieces) {
+  for (var i = begin; i < end; i += run) {
     let d = x[(sample * dims.c + channel) * dims.plane + vector] - T(mean);
     squares += d * d;
     rest += d;

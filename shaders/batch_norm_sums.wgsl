@@ -13,6 +13,7 @@ struct Dims {
   plane: u32, // vectors of a plane
   length: u32, // vectors of a channel: N * plane
   pieces: u32,
+  run: u32, // pieces of a stretch
   first: u32, // of the pieces, among those of all blocks of samples
   total: u32,
   count: u32, // C * pieces
@@ -36,6 +37,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let c = dims.c;
   let plane = dims.plane;
   let pieces = dims.pieces;
+  let run = dims.run;
   let length = dims.length;
   let dy_gap = dims.dy_gap;
   let dy_first = dims.dy_first;
@@ -45,16 +47,20 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let piece = index % pieces;
   let channel = index / pieces;
   // Positions are counted on, because drivers divide lane by lane.
-  let samples_on = pieces / plane;
-  let vectors_on = pieces % plane;
-  let first_sample = piece / plane;
-  let first_vector = piece % plane;
+  let samples_on = run / plane;
+  let vectors_on = run % plane;
+  let stretches = pieces / run;
+  let stretch = piece / run;
+  let begin = stretch * length / stretches + piece % run;
+  let end = (stretch + 1u) * length / stretches;
+  let first_sample = begin / plane;
+  let first_vector = begin % plane;
   let k = coefficients[channel];
   var products = T(0.0);
   var sum = T(0.0);
   var sample = first_sample;
   var vector = first_vector;
-  for (var i = piece; i < length; i += pieces) {
+  for (var i = begin; i < end; i += run) {
     let at = (sample * c + channel) * plane + vector;
     let grad = dy[at + sample * dy_gap + dy_first];
     products += grad * (x[at] - T(k.x));

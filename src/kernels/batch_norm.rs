@@ -14,6 +14,10 @@ use std::ops::Range;
 const PER_PIECE: usize = 64;
 const PIECES: usize = 256;
 
+/// The most pieces that take turns in a stretch of a channel: as many as CPU drivers have lanes. For GPUs their vectors are a
+/// whole line of a cache.
+const RUN: usize = 8;
+
 /// How a tensor `[N,C,HW]` is read: in vectors of four where planes consist of whole ones.
 struct Reading {
     samples: usize,
@@ -38,9 +42,15 @@ impl Reading {
         self.samples * self.plane
     }
 
-    /// Pieces of a channel.
+    /// Pieces of a channel: whole stretches of [`run`](Self::run).
     fn pieces(&self) -> usize {
-        self.length().div_ceil(PER_PIECE).min(PIECES).max(self.length().div_ceil(1 << 14))
+        let pieces = self.length().div_ceil(PER_PIECE).min(PIECES).max(self.length().div_ceil(1 << 14));
+        pieces.next_multiple_of(self.run())
+    }
+
+    /// Pieces of a stretch, which they share vector by vector.
+    fn run(&self) -> usize {
+        self.length().div_ceil(PER_PIECE).min(RUN)
     }
 
     fn count(&self) -> usize {
@@ -115,7 +125,9 @@ impl Sums {
                 }
                 let (pieces, channels) = (reading.pieces(), reading.channels);
                 let invocations = channels * pieces;
-                let dims = [channels, reading.plane, reading.length(), pieces, first, self.total, invocations].map(u);
+                let dims =
+                    [channels, reading.plane, reading.length(), pieces, reading.run(), first, self.total, invocations]
+                        .map(u);
                 let mut dims = dims.to_vec();
                 if name == "batch_norm_sums" {
                     dims.extend(reading.vectors(ctx.apart(self.values[0])));
