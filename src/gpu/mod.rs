@@ -20,7 +20,9 @@ mod run;
 mod staging;
 mod tuning;
 
-pub use adapters::{AdapterSummary, list, list_async};
+#[cfg(not(target_arch = "wasm32"))]
+pub use adapters::list;
+pub use adapters::{AdapterSummary, list_async};
 pub use ceilings::Ceilings;
 pub use executable::Executable;
 pub use memory::{Buffer, Memory};
@@ -36,7 +38,6 @@ use crate::{Error, Result};
 use faults::Faults;
 use memory::Tracker;
 use pipelines::Pipelines;
-use std::future::Future;
 use std::sync::Arc;
 
 /// What kind of device to open.
