@@ -17,7 +17,7 @@ pub struct Winograd {
 pub const BLOCK: usize = 32;
 
 /// The most bytes of what lies between the steps, for the tiles of a range (operands and products) and for the filters.
-const TILES_BYTES: usize = 8 << 20;
+const TILES_BYTES: usize = 16 << 20;
 const FILTER_BYTES: usize = 10 << 20;
 
 /// Those that can compute a pass, with what they cost and their names.
