@@ -2,7 +2,8 @@ enable wgpu_cooperative_matrix;
 
 // What matmul_tiles, conv_tiles and conv_weight_tiles do otherwise where a subgroup multiplies square matrices at once: each
 // part here, from its name to its end, takes the place of theirs of that name. What stands outside of parts is there for
-// this file to be WGSL by itself.
+// this file to be a shader by itself. The extension, its types and functions are naga's: browsers and tint refuse them, and
+// no plan for a browser has them, because WebGPU has no such feature to ask for.
 //
 // A subgroup keeps the sums of ROWS by COLS matrices, always in f32. Operands come to workgroup memory as before, by k, so a
 // matrix of a is stored by columns and one of b by rows; the four components of a vector are now neighbours there, and

@@ -121,7 +121,11 @@ mod tests {
     /// A device whose driver hands out what it keeps.
     fn device() -> Option<Gpu> {
         let gpu = Gpu::new().unwrap();
-        gpu.device().features().contains(wgpu::Features::PIPELINE_CACHE).then_some(gpu)
+        let keeps = gpu.device().features().contains(wgpu::Features::PIPELINE_CACHE);
+        if !keeps {
+            eprintln!("{} hands out no pipelines", gpu.describe());
+        }
+        keeps.then_some(gpu)
     }
 
     #[test]

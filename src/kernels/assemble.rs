@@ -1,6 +1,7 @@
 //! From a shader file to the text that a driver compiles.
 //!
-//! The files are valid WGSL as they stand. The host changes six things, the first five each on a line of its own:
+//! The files are valid WGSL as they stand; `tiles_cooperative` is so for naga alone, which knows matrices of subgroups. The
+//! host changes six things, the first five each on a line of its own:
 //!
 //! | in the file | becomes |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! A dense convolution on `conv`, `conv_lanes` or `conv_quads` with `conv_pack`: how it is cut into tiles, and its launches.
 
 use super::phases::Phase;
-use super::tile::{Family, Tile, widest};
+use super::tile::{Family, Tile, fills_rows, widest};
 use super::{COLS, i, span};
 use crate::Result;
 use crate::graph::Node;
@@ -49,8 +49,7 @@ impl Direct {
         match tile.lanes() {
             Some(lanes) => {
                 let groups = self.groups * self.tiles(&tile) * (positions / lanes);
-                let rows = groups.div_ceil(ctx.target.max_workgroups as usize).max(1);
-                whole && positions.is_multiple_of(lanes) && groups.is_multiple_of(rows)
+                whole && positions.is_multiple_of(lanes) && fills_rows(ctx.target, groups)
             }
             None => whole,
         }
@@ -250,7 +249,7 @@ impl Direct {
     /// How many neighbouring pixels can be read at once: rows and the beginnings of windows must be whole vectors.
     fn read_width(&self, tile: &Tile) -> usize {
         let last = (self.output[1] - tile.cols) * self.stride[1];
-        widest(tile.width, [self.input[1], last, COLS * self.stride[1]])
+        widest(tile.width, &[self.input[1], last, COLS * self.stride[1]])
     }
 
     /// Reads and writes of `conv_lanes` in vectors as wide as rows allow.
@@ -266,7 +265,7 @@ impl Direct {
         };
         let dense = self.out_stride[1] == 1 && tile.cols == COLS;
         let name = |column| ["x", "y", "z", "w"][column];
-        let wide = if dense { widest(tile.width, [self.output[1]; 3]) } else { 1 };
+        let wide = if dense { widest(tile.width, &[self.output[1]]) } else { 1 };
         match wide {
             4 => kernel
                 .define("Y", "vec4<f32>")

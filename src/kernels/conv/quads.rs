@@ -2,7 +2,7 @@
 
 use super::direct::Direct;
 use super::i;
-use super::tile::{Family, Tile};
+use super::tile::{Family, Tile, fills_rows};
 use crate::Result;
 use crate::graph::Node;
 use crate::kernels::activation::{runtime_epilogue, with_runtime_epilogue};
@@ -29,7 +29,7 @@ impl Direct {
     pub(super) fn quads_write_once(&self, ctx: &Lowering, tile: &Tile, lanes: usize) -> bool {
         let groups = self.groups * self.outputs.div_ceil(tile.kt) * self.n.div_ceil(tile.rows * lanes);
         let whole = self.n.is_multiple_of(tile.rows * lanes) && self.outputs.is_multiple_of(tile.kt);
-        whole && groups.is_multiple_of(groups.div_ceil(ctx.target.max_workgroups as usize).max(1))
+        whole && fills_rows(ctx.target, groups)
     }
 
     pub(super) fn launch_quads(

@@ -2,7 +2,7 @@
 
 use super::direct::Direct;
 use super::i;
-use super::tile::{Family, Tile, widest};
+use super::tile::{Family, Tile, fills_rows, widest};
 use crate::Result;
 use crate::graph::Node;
 use crate::kernels::activation::{runtime_epilogue, with_runtime_epilogue};
@@ -62,15 +62,15 @@ impl Direct {
         let whole = self.n.is_multiple_of(lanes)
             && self.outputs.is_multiple_of(tile.kt)
             && self.output[1].is_multiple_of(tile.cols);
-        whole && groups.is_multiple_of(groups.div_ceil(ctx.target.max_workgroups as usize).max(1))
+        whole && fills_rows(ctx.target, groups)
     }
 
     fn window(&self, tile: &Tile) -> Window {
         let (stride, padding, width) = (self.stride[1], self.padding[1], self.input[1]);
         if tile.cols == self.output[1] {
-            return Window { whole: true, left: padding, width, read: widest(4, [width; 3]) };
+            return Window { whole: true, left: padding, width, read: widest(4, &[width]) };
         }
-        let read = widest(4, [width, (self.output[1] - tile.cols) * stride, tile.cols * stride]);
+        let read = widest(4, &[width, (self.output[1] - tile.cols) * stride, tile.cols * stride]);
         let before = (-padding).rem_euclid(read as i64);
         let reach = (self.taps[1] - 1) * self.dilation[1] + (tile.cols - 1) * stride + 1;
         let width = (before as usize + reach).next_multiple_of(read);
@@ -132,7 +132,7 @@ impl Direct {
             1 => kernel,
             _ => kernel.define("X", format!("vec{read}<f32>")).define("part", "return v[i];"),
         };
-        let wide = if self.out_stride[1] == 1 { widest(4, [self.out_shape[1], self.output[1], tile.cols]) } else { 1 };
+        let wide = if self.out_stride[1] == 1 { widest(4, &[self.out_shape[1], self.output[1], tile.cols]) } else { 1 };
         match wide {
             4 => kernel
                 .define("Y", "vec4<f32>")

@@ -3,6 +3,7 @@
 use super::direct::Direct;
 use super::{COLS, ROWS};
 use crate::kernels::LIGHT;
+use crate::plan::Target;
 
 /// The kernels; those for CPU drivers with the lanes of a subgroup.
 #[derive(Clone, Copy)]
@@ -90,8 +91,13 @@ impl Tile {
     }
 }
 
+/// Whether a dispatch of so many workgroups has none beyond the last, which would write again what that one writes.
+pub(super) fn fills_rows(target: &Target, groups: usize) -> bool {
+    groups.is_multiple_of(groups.div_ceil(target.max_workgroups as usize).max(1))
+}
+
 /// The most numbers, up to `most`, in vectors of which all of these extents are whole.
-pub(super) fn widest(most: usize, extents: [usize; 3]) -> usize {
+pub(super) fn widest(most: usize, extents: &[usize]) -> usize {
     let whole = |width: &usize| *width <= most && extents.iter().all(|extent| extent.is_multiple_of(*width));
     [4, 2].into_iter().find(whole).unwrap_or(1)
 }

@@ -79,8 +79,8 @@ pub fn backward_weight(ctx: &mut Lowering, node: &Node, back: &Conv2dBackwardWei
     let (kernel, own) = match (lanes, &by_rows) {
         (Some(_), Some(rows)) => (rows.kernel(), vec![]),
         (Some(lanes), None) => {
-            let read = widest(4, [x[3], pos * conv.stride[1], pos * conv.stride[1]]);
-            let wide = widest(4, [dy[3], pos, pos]);
+            let read = widest(4, &[x[3], pos * conv.stride[1]]);
+            let wide = widest(4, &[dy[3], pos]);
             let offset = (read - conv.padding[1] % read) % read;
             let vectors = (offset + span(pos, conv.stride[1], s, conv.dilation[1])).div_ceil(read);
             let window = ct * taps_h * vectors;
