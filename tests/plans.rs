@@ -257,7 +257,7 @@ fn all_shaders_are_valid_in_every_configuration() {
             let dims = target.bake.then_some(&launch.dims[..]);
             // Baked dimensions change numbers only: one text of each kernel and configuration is enough.
             if seen.insert(format!("{:?} {}", launch.kernel, dims.is_some())) {
-                check(launch.kernel.name, &assemble(&launch.kernel, dims).unwrap());
+                check(launch.kernel.name, &assemble(&launch.kernel, dims, target.images).unwrap());
             }
         }
         // The cases reach every size of tile of the three kernels that have them.

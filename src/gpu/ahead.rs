@@ -12,12 +12,13 @@
 //! as that shows. What goes wrong with a dispatch of no workgroups, or on a device that only helps, is of no account: the
 //! first step compiles what is missing, as it would have without all this.
 
-use super::pipelines::Job;
+use super::executable::part;
+use super::images::FORMATS;
+use super::pipelines::{Job, Pipeline};
 use super::run::STEP_BLOCK;
-use super::{Gpu, StepNumbers, block_on};
+use super::{Buffer, Gpu, StepNumbers, block_on};
 use crate::plan::{Plan, aligned};
 use crate::{Error, Result};
-use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -235,7 +236,9 @@ impl<F: Fn()> Drop for Last<F> {
 struct FirstUse<'a> {
     gpu: &'a Gpu,
     dims: wgpu::Buffer,
-    storage: wgpu::Buffer,
+    storage: Buffer,
+    /// Where kernels read images: one of each format, of the same memory.
+    images: Vec<(wgpu::TextureFormat, wgpu::TextureView)>,
     steps: wgpu::BindGroup,
 }
 
@@ -248,28 +251,34 @@ impl<'a> FirstUse<'a> {
             gpu.queue().write_buffer(&buffer, 0, content);
             buffer
         };
+        let storage = block_on(Buffer::new(gpu, "what first dispatches bind", BOUND, BufferUsages::STORAGE))?;
+        let image = |&(format, _): &(wgpu::TextureFormat, u64)| Ok((format, storage.image(gpu, 0, BOUND, format)?));
+        let formats: &[_] = if gpu.target().images { &FORMATS } else { &[] };
+        let images = formats.iter().map(image).collect::<Result<Vec<_>>>()?;
         block_on(gpu.guarded("preparing first dispatches", || {
             let dims = buffer(BufferUsages::UNIFORM, aligned(plan.dims.len() as u64), &plan.dims);
-            let storage = buffer(BufferUsages::STORAGE, BOUND, &[]);
             // As many samples as any batch has.
             let step = StepNumbers { valid: 1 << 20, rates: [1e-3; 3], ..StepNumbers::once() };
             let steps = buffer(BufferUsages::UNIFORM, aligned(STEP_BLOCK), &step.to_bytes());
             let steps = group(gpu, gpu.inner.pipelines.steps(), [part(&steps, 0, STEP_BLOCK)]);
-            Self { gpu, dims, storage, steps }
+            Self { gpu, dims, storage, images, steps }
         }))
     }
 
-    fn dispatch(&self, pipeline: &wgpu::ComputePipeline, job: &Job) -> Result<wgpu::SubmissionIndex> {
-        let Self { gpu, dims, storage, steps } = self;
+    fn dispatch(&self, pipeline: &Pipeline, job: &Job) -> Result<wgpu::SubmissionIndex> {
+        let Self { gpu, dims, storage, images, steps } = self;
         block_on(gpu.guarded("a first dispatch", || {
             let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            pass.set_pipeline(pipeline);
+            pass.set_pipeline(&pipeline.raw);
             pass.set_bind_group(1, steps, &[0]);
             for &(offset, size) in &job.dims {
-                let storages = std::iter::repeat_n(part(storage, 0, BOUND), job.storages);
-                let bound = std::iter::once(part(dims, offset, size)).chain(storages);
-                pass.set_bind_group(0, &group(gpu, gpu.inner.pipelines.layout(job.storages), bound), &[]);
+                let operand = |format: &Option<wgpu::TextureFormat>| {
+                    let view = images.iter().find(|(other, _)| Some(*other) == *format);
+                    view.map_or(part(storage.raw(), 0, BOUND), |(_, view)| wgpu::BindingResource::TextureView(view))
+                };
+                let bound = std::iter::once(part(dims, offset, size)).chain(job.bindings.iter().map(operand));
+                pass.set_bind_group(0, &group(gpu, &pipeline.layout, bound), &[]);
                 pass.dispatch_workgroups(0, 0, 0);
             }
             drop(pass);
@@ -283,10 +292,6 @@ impl<'a> FirstUse<'a> {
         let wait = wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout: None };
         self.gpu.device().poll(wait).is_ok()
     }
-}
-
-fn part(buffer: &wgpu::Buffer, offset: u64, size: u64) -> wgpu::BindingResource<'_> {
-    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: NonZeroU64::new(size) })
 }
 
 fn group<'a>(

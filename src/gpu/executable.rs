@@ -1,5 +1,6 @@
 //! A plan on a device: pipelines and bind groups made once, replayed any number of times.
 
+use super::pipelines::Pipeline;
 use super::run::STEP_BLOCK;
 use super::{Gpu, Memory};
 use crate::Result;
@@ -15,7 +16,7 @@ pub struct Executable {
 }
 
 struct Entry {
-    pipeline: Arc<wgpu::ComputePipeline>,
+    pipeline: Arc<Pipeline>,
     group: wgpu::BindGroup,
     workgroups: [u32; 3],
 }
@@ -31,17 +32,21 @@ impl Executable {
         let mut entries = Vec::with_capacity(plan.dispatches.len());
         for dispatch in &plan.dispatches {
             let launch = &dispatch.launch;
-            let storages = dispatch.bindings.len();
             let pipeline = gpu.inner.pipelines.get(gpu, dispatch).await?;
-            let bound = bindings(dispatch, memory)?;
-            let mut all = vec![(dims, dispatch.dims_offset, dispatch.dims_size())];
-            all.extend(bound);
-            let group = bind_group(gpu, gpu.inner.pipelines.layout(storages), launch.kernel.name, &all).await?;
+            let images = images(gpu, dispatch, &pipeline, memory)?;
+            let mut all = vec![part(dims, dispatch.dims_offset, dispatch.dims_size())];
+            for (region, image) in dispatch.bindings.iter().zip(&images) {
+                all.push(match image {
+                    Some(view) => wgpu::BindingResource::TextureView(view),
+                    None => part(memory.get(&region.role)?, region.offset, region.size),
+                });
+            }
+            let group = bind_group(gpu, &pipeline.layout, launch.kernel.name, all).await?;
             entries.push(Entry { pipeline, group, workgroups: launch.workgroups });
         }
         gpu.inner.pipelines.save(gpu);
         let table = memory.get(&Role::Steps)?;
-        let steps = bind_group(gpu, gpu.inner.pipelines.steps(), "steps", &[(table, 0, STEP_BLOCK)]).await?;
+        let steps = bind_group(gpu, gpu.inner.pipelines.steps(), "steps", [part(table, 0, STEP_BLOCK)]).await?;
         Ok(Self { entries, update: plan.update, steps })
     }
 
@@ -87,31 +92,40 @@ impl Executable {
 impl Entry {
     fn record(&self, pass: &mut wgpu::ComputePass) {
         let [x, y, z] = self.workgroups;
-        pass.set_pipeline(&self.pipeline);
+        pass.set_pipeline(&self.pipeline.raw);
         pass.set_bind_group(0, &self.group, &[]);
         pass.dispatch_workgroups(x, y, z);
     }
 }
 
-type Bound<'a> = (&'a wgpu::Buffer, u64, u64);
-
-fn bindings<'a>(dispatch: &Dispatch, memory: &'a Memory) -> Result<Vec<Bound<'a>>> {
-    let bound = |region: &Region| Ok((memory.get(&region.role)?, region.offset, region.size));
-    dispatch.bindings.iter().map(bound).collect()
+/// What the pipeline reads as images.
+fn images(
+    gpu: &Gpu,
+    dispatch: &Dispatch,
+    pipeline: &Pipeline,
+    memory: &Memory,
+) -> Result<Vec<Option<wgpu::TextureView>>> {
+    let image = |(region, format): (&Region, &Option<wgpu::TextureFormat>)| {
+        let Some(format) = *format else { return Ok(None) };
+        memory.buffer(&region.role)?.image(gpu, region.offset, region.size, format).map(Some)
+    };
+    dispatch.bindings.iter().zip(&pipeline.bindings).map(image).collect()
 }
 
-async fn bind_group<'a>(
+/// A range of a buffer, as far as there is one.
+pub(super) fn part(buffer: &wgpu::Buffer, offset: u64, size: u64) -> wgpu::BindingResource<'_> {
+    let size = std::num::NonZeroU64::new(size.min(buffer.size() - offset));
+    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
+}
+
+async fn bind_group(
     gpu: &Gpu,
     layout: &wgpu::BindGroupLayout,
     label: &str,
-    bound: &[Bound<'a>],
+    bound: impl IntoIterator<Item = wgpu::BindingResource<'_>>,
 ) -> Result<wgpu::BindGroup> {
-    let entry = |(binding, &(buffer, offset, size)): (usize, &Bound<'a>)| {
-        let size = std::num::NonZeroU64::new(size.min(buffer.size() - offset));
-        let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size });
-        wgpu::BindGroupEntry { binding: binding as u32, resource }
-    };
-    let entries: Vec<wgpu::BindGroupEntry> = bound.iter().enumerate().map(entry).collect();
+    let entry = |(binding, resource)| wgpu::BindGroupEntry { binding, resource };
+    let entries: Vec<wgpu::BindGroupEntry> = (0..).zip(bound).map(entry).collect();
     let descriptor = wgpu::BindGroupDescriptor { label: Some(label), layout, entries: &entries };
     gpu.guarded(&format!("binding {label}"), || gpu.device().create_bind_group(&descriptor)).await
 }

@@ -64,6 +64,11 @@ impl From<wgpu::Error> for Fault {
     }
 }
 
+/// There was no memory for `what`.
+pub(super) fn out_of_memory(gpu: &super::Gpu, what: &str) -> Error {
+    Error::OutOfMemory { adapter: gpu.info().name.clone(), what: what.into(), hint: HINT.into() }
+}
+
 /// An error caught while `what` was being made.
 pub(super) fn translate(adapter: &str, what: &str, error: wgpu::Error) -> Error {
     let adapter = adapter.to_string();

@@ -1,6 +1,8 @@
 //! Buffers, and the account of them.
 
 use super::Gpu;
+use super::faults;
+use super::images::Shared;
 use crate::plan::{Region, Role};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -23,6 +25,8 @@ impl Tracker {
 /// A buffer that is counted while it lives.
 pub struct Buffer {
     raw: wgpu::Buffer,
+    /// Its memory, where kernels read it as images.
+    shared: Option<Arc<Shared>>,
     tracker: Arc<Tracker>,
 }
 
@@ -36,16 +40,34 @@ impl Buffer {
         }
         let what = format!("allocating {size} bytes for {label}");
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
-        let raw = gpu.guarded(&what, || gpu.device().create_buffer(&descriptor)).await?;
+        let (raw, shared) = if gpu.target().images && usage.contains(wgpu::BufferUsages::STORAGE) {
+            let made = gpu.guarded(&what, || Shared::new(gpu, &descriptor)).await?;
+            let (raw, shared) = made.ok_or_else(|| faults::out_of_memory(gpu, &what))?;
+            (raw, Some(shared))
+        } else {
+            (gpu.guarded(&what, || gpu.device().create_buffer(&descriptor)).await?, None)
+        };
         let tracker = gpu.inner.tracker.clone();
         let current = tracker.current.fetch_add(size, Ordering::Relaxed) + size;
         tracker.peak.fetch_max(current, Ordering::Relaxed);
-        Ok(Self { raw, tracker })
+        Ok(Self { raw, shared, tracker })
     }
 
     /// The wgpu buffer.
     pub fn raw(&self) -> &wgpu::Buffer {
         &self.raw
+    }
+
+    /// A range of bytes as an image.
+    pub(super) fn image(
+        &self,
+        gpu: &Gpu,
+        offset: u64,
+        size: u64,
+        format: wgpu::TextureFormat,
+    ) -> Result<wgpu::TextureView> {
+        let view = self.shared.as_ref().and_then(|shared| shared.image(gpu, offset, size, format));
+        view.ok_or_else(|| faults::out_of_memory(gpu, &format!("making an image of {size} bytes")))
     }
 }
 
@@ -78,8 +100,12 @@ impl Memory {
 
     /// The buffer of a role.
     pub fn get(&self, role: &Role) -> Result<&wgpu::Buffer> {
+        self.buffer(role).map(Buffer::raw)
+    }
+
+    pub(super) fn buffer(&self, role: &Role) -> Result<&Buffer> {
         let missing = || Error::shape("memory", format!("this run has no buffer for {role}"));
-        self.buffers.get(role).map(Buffer::raw).ok_or_else(missing)
+        self.buffers.get(role).ok_or_else(missing)
     }
 
     /// Writes `bytes` into `regions`, one after the other.

@@ -12,6 +12,7 @@ mod cache;
 mod ceilings;
 mod executable;
 mod faults;
+mod images;
 mod memory;
 mod pipelines;
 mod profile;
@@ -182,8 +183,9 @@ impl Gpu {
         let class = wanted.unwrap_or(class(&info));
         let has_matrices = device.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
         let cooperative = adapter.as_ref().filter(|_| has_matrices).map(adapters::cooperative).unwrap_or_default();
+        let images = images::supported(&device, &info);
         let target =
-            Target { exact, choices, cooperative, ..target(class, &info, &device.limits(), device.features()) };
+            Target { exact, choices, cooperative, images, ..target(class, &info, &device.limits(), device.features()) };
         let pipelines = Pipelines::new(&device, checked);
         Self {
             inner: Arc::new(Inner {

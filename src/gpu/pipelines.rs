@@ -1,8 +1,8 @@
 //! Compute pipelines, compiled once per kernel and shared by all plans of a device.
 
-use super::Gpu;
 use super::cache::Cache;
-use crate::kernels::{Dim, Kernel, assemble};
+use super::{Gpu, images};
+use crate::kernels::{Dim, Kernel, assemble, declared_image};
 use crate::plan::{Dispatch, Plan};
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
@@ -11,23 +11,33 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 /// A kernel with the dimensions that are baked into it, if any.
 pub(super) type Key = (Kernel, Option<Vec<u32>>);
 
-/// The most storage buffers that a kernel binds.
-const MOST_BINDINGS: usize = 8;
+/// The most storage buffers, and images of them, that a kernel binds.
+pub(super) const MOST_BINDINGS: usize = 8;
+
+/// What bindings 1, 2, ... of group 0 are: storage buffers, or images of this format.
+pub(super) type Bindings = Vec<Option<wgpu::TextureFormat>>;
 
 /// A pipeline to be made.
 pub(super) struct Job {
     pub key: Key,
-    pub storages: usize,
+    pub bindings: Bindings,
     /// Where different dimensions lie that it runs with, and their bytes.
     pub dims: Vec<(u64, u64)>,
     text: String,
 }
 
+/// A pipeline with what it binds.
+pub(super) struct Pipeline {
+    pub raw: wgpu::ComputePipeline,
+    pub bindings: Bindings,
+    /// Of group 0.
+    pub layout: wgpu::BindGroupLayout,
+}
+
 pub(super) struct Pipelines {
     checked: bool,
-    done: Mutex<HashMap<Key, Arc<wgpu::ComputePipeline>>>,
-    /// By number of storage buffers.
-    layouts: Vec<wgpu::BindGroupLayout>,
+    done: Mutex<HashMap<Key, Arc<Pipeline>>>,
+    layouts: Mutex<HashMap<Bindings, wgpu::BindGroupLayout>>,
     steps: wgpu::BindGroupLayout,
     /// Those of earlier runs.
     cache: OnceLock<Cache>,
@@ -35,24 +45,11 @@ pub(super) struct Pipelines {
 
 impl Pipelines {
     pub fn new(device: &wgpu::Device, checked: bool) -> Self {
-        let entry = |binding, ty, dynamic| wgpu::BindGroupLayoutEntry {
-            binding,
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: dynamic, min_binding_size: None },
-            count: None,
-        };
-        let storage = wgpu::BufferBindingType::Storage { read_only: false };
-        let layout = |storages: usize| {
-            let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform, false)];
-            entries.extend((1..=storages).map(|binding| entry(binding as u32, storage, false)));
-            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
-        };
         let steps = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some("steps"),
-            entries: &[entry(0, wgpu::BufferBindingType::Uniform, true)],
+            entries: &[entry(0, buffer(wgpu::BufferBindingType::Uniform, true))],
         });
-        let layouts = (0..=MOST_BINDINGS).map(layout).collect();
-        Self { checked, done: Mutex::default(), layouts, steps, cache: OnceLock::new() }
+        Self { checked, done: Mutex::default(), layouts: Mutex::default(), steps, cache: OnceLock::new() }
     }
 
     /// Makes pipelines with those of earlier runs from now on.
@@ -68,9 +65,24 @@ impl Pipelines {
         }
     }
 
-    /// The layout of group 0 with this many storage buffers.
-    pub fn layout(&self, storages: usize) -> &wgpu::BindGroupLayout {
-        &self.layouts[storages]
+    /// The layout of group 0 with these bindings.
+    fn layout(&self, device: &wgpu::Device, bindings: &Bindings) -> wgpu::BindGroupLayout {
+        let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            let kind = |binding: &Option<wgpu::TextureFormat>| match *binding {
+                None => buffer(wgpu::BufferBindingType::Storage { read_only: false }, false),
+                Some(format) => wgpu::BindingType::StorageTexture {
+                    access: wgpu::StorageTextureAccess::ReadOnly,
+                    format,
+                    view_dimension: wgpu::TextureViewDimension::D2,
+                },
+            };
+            let kinds = std::iter::once(buffer(wgpu::BufferBindingType::Uniform, false));
+            let entries: Vec<_> =
+                (0..).zip(kinds.chain(bindings.iter().map(kind))).map(|(binding, ty)| entry(binding, ty)).collect();
+            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
+        };
+        layouts.entry(bindings.clone()).or_insert_with(make).clone()
     }
 
     /// The layout of group 1.
@@ -83,7 +95,7 @@ impl Pipelines {
         self.checked
     }
 
-    pub fn find(&self, key: &Key) -> Option<Arc<wgpu::ComputePipeline>> {
+    pub fn find(&self, key: &Key) -> Option<Arc<Pipeline>> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
@@ -114,7 +126,7 @@ impl Pipelines {
     }
 
     /// The pipeline of a dispatch.
-    pub async fn get(&self, gpu: &Gpu, dispatch: &Dispatch) -> Result<Arc<wgpu::ComputePipeline>> {
+    pub async fn get(&self, gpu: &Gpu, dispatch: &Dispatch) -> Result<Arc<Pipeline>> {
         let key = key(gpu, dispatch);
         match self.find(&key) {
             Some(pipeline) => Ok(pipeline),
@@ -123,10 +135,10 @@ impl Pipelines {
     }
 
     /// Makes a pipeline.
-    pub async fn make(&self, gpu: &Gpu, job: &Job) -> Result<Arc<wgpu::ComputePipeline>> {
+    pub async fn make(&self, gpu: &Gpu, job: &Job) -> Result<Arc<Pipeline>> {
         let name = job.key.0.name;
         let what = format!("compiling {name}");
-        let compiled = gpu.guarded(&what, || self.compile(gpu.device(), name, &job.text, job.storages)).await;
+        let compiled = gpu.guarded(&what, || self.compile(gpu.device(), job)).await;
         let pipeline = Arc::new(compiled.map_err(|error| match error {
             Error::Device { message, .. } => Error::Shader { kernel: name.into(), message },
             other => other,
@@ -135,7 +147,8 @@ impl Pipelines {
         Ok(pipeline)
     }
 
-    fn compile(&self, device: &wgpu::Device, name: &str, text: &str, storages: usize) -> wgpu::ComputePipeline {
+    fn compile(&self, device: &wgpu::Device, job: &Job) -> Pipeline {
+        let (name, text) = (job.key.0.name, job.text.as_str());
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
         let module = if self.checked {
@@ -145,13 +158,15 @@ impl Pipelines {
             // the suite runs all of them with the checks on as well.
             unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };
-        let groups = [Some(&self.layouts[storages]), Some(&self.steps)];
+        let bindings = job.bindings.clone();
+        let group = self.layout(device, &bindings);
+        let groups = [Some(&group), Some(&self.steps)];
         let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(name),
             bind_group_layouts: &groups,
             ..Default::default()
         });
-        device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        let raw = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(name),
             layout: Some(&layout),
             module: &module,
@@ -161,7 +176,8 @@ impl Pipelines {
                 ..Default::default()
             },
             cache: self.cache.get().map(Cache::object),
-        })
+        });
+        Pipeline { raw, bindings, layout: group }
     }
 }
 
@@ -174,5 +190,18 @@ fn key(gpu: &Gpu, dispatch: &Dispatch) -> Key {
 fn job(gpu: &Gpu, dispatch: &Dispatch, key: Key) -> Result<Job> {
     let launch = &dispatch.launch;
     let dims: Option<&[Dim]> = gpu.target().bake.then_some(&launch.dims);
-    Ok(Job { key, storages: dispatch.bindings.len(), dims: vec![], text: assemble(&launch.kernel, dims)? })
+    let text = assemble(&launch.kernel, dims, gpu.target().images)?;
+    let mut bindings = vec![None; dispatch.bindings.len()];
+    for (binding, format) in text.lines().filter_map(declared_image) {
+        bindings[binding - 1] = images::format(format);
+    }
+    Ok(Job { key, bindings, dims: vec![], text })
+}
+
+fn entry(binding: u32, ty: wgpu::BindingType) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry { binding, visibility: wgpu::ShaderStages::COMPUTE, ty, count: None }
+}
+
+fn buffer(ty: wgpu::BufferBindingType, dynamic: bool) -> wgpu::BindingType {
+    wgpu::BindingType::Buffer { ty, has_dynamic_offset: dynamic, min_binding_size: None }
 }

@@ -12,18 +12,20 @@
 //! | `// unroll` above `for (var i = A; i < B; i += C) {` | the body once for each value of `i`, arithmetic on constants in its indices done |
 //! | `// part NAME` to `// end` | the part of that name in the file that the kernel takes its parts from (`parts.rs`) |
 //!
-//! Bindings that hold 16-bit floating point are converted as they are read and stored (`half.rs`). Where dimensions are to
+//! Bindings that hold 16-bit floating point are converted as they are read and stored (`half.rs`), and those that are only
+//! read become images where an adapter reads these faster (`images.rs`). Where dimensions are to
 //! be baked in, the uniform `dims` becomes a constant of the same name. Bounds of unrolled loops are integer literals,
 //! constants of the file, variables of unrolled loops around them, and arithmetic on these.
 
 use super::fold::{Constants, Number, evaluate, fold, literal};
 use super::half::store_half;
+use super::images::read_images;
 use super::parts::with_parts;
 use super::{Dim, Kernel, source};
 use crate::{Error, Result};
 
-/// The text of `kernel`; with `dims`, they are baked in.
-pub fn assemble(kernel: &Kernel, dims: Option<&[Dim]>) -> Result<String> {
+/// The text of `kernel`; with `dims`, they are baked in, and with `images`, what it only reads is bound as images.
+pub fn assemble(kernel: &Kernel, dims: Option<&[Dim]>, images: bool) -> Result<String> {
     let fail = |message: String| Error::Shader { kernel: kernel.name.into(), message };
     let text = source(kernel.name);
     if text.is_empty() {
@@ -34,7 +36,7 @@ pub fn assemble(kernel: &Kernel, dims: Option<&[Dim]>) -> Result<String> {
         None => text.to_string(),
     };
     let mut used = vec![false; kernel.defines.len()];
-    let mut lines = Vec::new();
+    let (mut lines, mut read) = (Vec::new(), Vec::new());
     for line in text.lines().filter(|line| !line.trim_start().starts_with("//") || line.trim() == "// unroll") {
         let declared = declaration(line);
         let define = kernel.defines.iter().position(|(name, _)| declared == Some(name));
@@ -45,7 +47,13 @@ pub fn assemble(kernel: &Kernel, dims: Option<&[Dim]>) -> Result<String> {
             }
             // naga has the builtins without the extension and refuses its name; browsers demand it.
             None if line.starts_with("enable subgroups") && !cfg!(target_arch = "wasm32") => continue,
-            None => line.replace("var<storage, read>", "var<storage, read_write>"),
+            None => match line.split_once("var<storage, read> ") {
+                Some((head, rest)) => {
+                    read.push(rest.split(':').next().unwrap_or(rest).to_string());
+                    format!("{head}var<storage, read_write> {rest}")
+                }
+                None => line.to_string(),
+            },
         };
         match dims {
             Some(dims) if line.contains("var<uniform> dims") => lines.push(baked(text, dims).map_err(fail)?),
@@ -65,7 +73,7 @@ pub fn assemble(kernel: &Kernel, dims: Option<&[Dim]>) -> Result<String> {
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let mut out = String::with_capacity(4 * text.len());
     unroll(&lines, &constants, &Constants::new(), &mut out).map_err(fail)?;
-    Ok(out)
+    if images { read_images(&out, &read).map_err(fail) } else { Ok(out) }
 }
 
 /// The name that a line declares, if it is one of those that the host may replace.
@@ -195,17 +203,17 @@ mod tests {
 
     #[test]
     fn declarations_are_replaced_and_unknown_ones_refused() {
-        let text = assemble(&Kernel::new("elementwise").define("apply", "return -a;"), None).unwrap();
+        let text = assemble(&Kernel::new("elementwise").define("apply", "return -a;"), None, false).unwrap();
         assert!(text.contains("fn apply(a: vec4<f32>, b: vec4<f32>, scale: f32) -> vec4<f32> { return -a; }"));
         assert!(!text.contains("var<storage, read>"));
-        let error = assemble(&Kernel::new("elementwise").define("NOTHING", 1), None).unwrap_err();
+        let error = assemble(&Kernel::new("elementwise").define("NOTHING", 1), None, false).unwrap_err();
         assert!(error.to_string().contains("NOTHING"), "{error}");
     }
 
     #[test]
     fn dimensions_are_baked() {
-        let text = assemble(&Kernel::new("fill"), Some(&[Dim::U(7), Dim::F(0.5)])).unwrap();
+        let text = assemble(&Kernel::new("fill"), Some(&[Dim::U(7), Dim::F(0.5)]), false).unwrap();
         assert!(text.contains("const dims = Dims(7u, 0.5f);"), "{text}");
-        assert!(assemble(&Kernel::new("fill"), Some(&[Dim::U(7)])).is_err());
+        assert!(assemble(&Kernel::new("fill"), Some(&[Dim::U(7)]), false).is_err());
     }
 }

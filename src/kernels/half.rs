@@ -9,11 +9,7 @@
 //! x[at] = v * scale;                               ->    x[at] = vec4<f16>(v * scale);
 //! ```
 
-/// A storage binding with its element type, aliases followed.
-struct Binding<'a> {
-    name: &'a str,
-    element: String,
-}
+use super::accesses::{Binding, resolve, rewrite};
 
 /// `text` with those storage bindings stored as f16 whose bits are set in `half`, the first binding's the lowest.
 pub(super) fn store_half(text: &str, half: u32) -> Result<String, String> {
@@ -39,71 +35,23 @@ pub(super) fn store_half(text: &str, half: u32) -> Result<String, String> {
                 }
                 count += 1;
             }
-            None => convert(line, &bindings, &mut out)?,
+            None => rewrite(line, &bindings, &converted, &mut out)?,
         }
     }
     Ok(out)
 }
 
-/// The type that `name` stands for.
-fn resolve(text: &str, name: &str) -> String {
-    let alias = text.lines().find_map(|line| line.strip_prefix("alias ")?.strip_prefix(name)?.strip_prefix(" = "));
-    alias.map_or(name.into(), |value| resolve(text, value.split(';').next().unwrap_or(value).trim()))
+/// A read of a binding, or a store to it.
+fn converted(binding: &Binding, index: &str, stored: Option<&str>) -> String {
+    let Binding { name, element } = binding;
+    match stored {
+        None => format!("{element}({name}[{index}])"),
+        Some(value) => format!("{name}[{index}] = {}({value});", narrow(element)),
+    }
 }
 
 fn narrow(element: &str) -> String {
     element.replace("f32", "f16")
-}
-
-/// Appends a line with its reads and its store converted.
-fn convert(line: &str, bindings: &[Binding], out: &mut String) -> Result<(), String> {
-    let bytes = line.as_bytes();
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let mut at = 0;
-    while at < line.len() {
-        let starts = at == 0 || !(is_name(bytes[at - 1]) || bytes[at - 1] == b'.');
-        let end = (at..line.len()).find(|&end| !is_name(bytes[end])).unwrap_or(line.len());
-        let found = bindings.iter().find(|binding| starts && binding.name == &line[at..end]);
-        let Some(binding) = found.filter(|_| line[end..].starts_with('[')) else {
-            let next = end.max(at + 1);
-            out.push_str(&line[at..next]);
-            at = next;
-            continue;
-        };
-        let close = closing(&line[end..]).ok_or_else(|| format!("{}[ has no end in {line}", binding.name))?;
-        let mut index = String::new();
-        convert(&line[end + 1..end + close], bindings, &mut index)?;
-        let place = format!("{}[{}]", binding.name, index.trim_end());
-        let rest = &line[end + close + 1..];
-        let Some(value) = rest.strip_prefix(" = ") else {
-            if [" +=", " -=", " *=", " /="].iter().any(|operator| rest.starts_with(operator)) {
-                return Err(format!("{line} reads and stores at once"));
-            }
-            out.push_str(&format!("{}({place})", binding.element));
-            at = end + close + 1;
-            continue;
-        };
-        let semicolon = value.find(';').ok_or_else(|| format!("the store {line} does not end on its line"))?;
-        let mut converted = String::new();
-        convert(&value[..semicolon], bindings, &mut converted)?;
-        out.push_str(&format!("{place} = {}({});", narrow(&binding.element), converted.trim_end()));
-        at = line.len() - value.len() + semicolon + 1;
-    }
-    out.push('\n');
-    Ok(())
-}
-
-/// Where the bracket closes with which `text` begins.
-fn closing(text: &str) -> Option<usize> {
-    let mut depth = 0;
-    text.char_indices().find_map(|(at, character)| {
-        depth += match character {
-            '[' => 1,
-            ']' => -1,
-            _ => 0,
-        };
-        (depth == 0).then_some(at)
-    })
 }
 
 #[cfg(test)]

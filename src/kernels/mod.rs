@@ -4,6 +4,7 @@
 //! bound, how many invocations, and what it costs. It runs without a device; tile sizes come from the
 //! [`Target`](crate::plan::Target).
 
+mod accesses;
 mod activation;
 mod adaptive;
 mod assemble;
@@ -17,6 +18,7 @@ mod elementwise;
 mod fold;
 mod gather;
 mod half;
+mod images;
 mod loss;
 mod matmul;
 mod norm;
@@ -34,6 +36,7 @@ mod windows;
 pub use assemble::assemble;
 pub(crate) use chain::MOST_BOUND as MOST_CHAINED;
 pub(crate) use elementwise::copy;
+pub(crate) use images::{ROW as IMAGE_ROW, declared as declared_image};
 pub(crate) use loss::record as lower_record;
 pub(crate) use update::{accumulate as lower_accumulation, lower as lower_update};
 pub(crate) use windows::{Blocks, blocks};

@@ -85,6 +85,9 @@ pub struct Target {
     pub lanes: Option<u32>,
     /// Whether such kernels may load eight numbers at once, as integers of 64 bits.
     pub wide: bool,
+    /// Whether what a kernel only reads is bound as an image of the same memory: Mesa's driver for processors reads images
+    /// several times as fast as buffers.
+    pub images: bool,
     /// Whether tensors can be stored as 16-bit floating point, see [`Half`](super::Half).
     pub half: bool,
     /// Matrices that subgroups can multiply, the best first. Those of 16 bits are for programs that store 16 bits, and none
@@ -118,6 +121,7 @@ impl Target {
             bake,
             lanes: None,
             wide: false,
+            images: false,
             half: false,
             cooperative: vec![],
             exact: false,
