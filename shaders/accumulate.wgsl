@@ -24,7 +24,7 @@ struct Step {
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> grad: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> sum: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> sum: array<vec4<f32>>; // read before it is written
 @group(1) @binding(0) var<uniform> step: Step;
 
 @compute @workgroup_size(64)

@@ -71,7 +71,7 @@ struct Dims {
 @group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> mask: array<Y>;
-@group(0) @binding(5) var<storage, read_write> y: array<Y>;
+@group(0) @binding(5) var<storage, read_write> y: array<Y>; // read before it is written
 
 fn activate(v: vec4<f32>) -> vec4<f32> { return v; }
 fn derivative(v: vec4<f32>) -> vec4<f32> { return vec4<f32>(1.0); }

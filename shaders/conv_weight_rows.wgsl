@@ -118,12 +118,13 @@ fn main(
   var n = first_row / dims.oh;
   var oh = first_row % dims.oh;
   var column = 0;
+  let stride_h = dims.stride_h;
   for (var step = 0; step < steps; step += 1) {
     let image = n * channels * dims.h;
     var pixels: array<X, LOADS>;
     // unroll
     for (var i = 0; i < LOADS; i += 1) {
-      let row = oh * dims.stride_h + window_r[i];
+      let row = oh * stride_h + window_r[i];
       let inside = row >= 0 && row < dims.h && column + window_j[i] < dims.w;
       let pixel = x[select(0, (image + window_c[i] + row) * dims.w + column + window_j[i], inside) / IN];
       pixels[i] = select(X(), pixel, inside);

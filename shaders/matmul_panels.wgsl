@@ -115,6 +115,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id)
     rows[j] = b0 + n_lo[j] * (dims.k / 4u);
     rows[j + 4u] = b0 + n_hi[j] * (dims.k / 4u);
   }
+  let b_step = dims.b_step; // read here, because drivers read a uniform within a loop again and again
   let y_lo = place(n_lo);
   let y_hi = place(n_hi);
 
@@ -138,7 +139,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id)
   for (var k0 = first; k0 < last; k0 += 4u) {
     if TOUCH {
       // Begins to fetch what is needed two turns later. All of it at once: one load after the other would wait for each.
-      let ahead = b0 + min(k0 + 8u + lane / near, dims.k - 1u) * dims.b_step;
+      let ahead = b0 + min(k0 + 8u + lane / near, dims.k - 1u) * b_step;
       touched |= touch_b(ahead + touch_at) | touch_b(ahead + touch_too);
     }
     var a_lo: array<vec4<f32>, LOADS>;
@@ -168,7 +169,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id)
     } else {
       // unroll
       for (var kk = 0u; kk < 4u; kk += 1u) {
-        let eight = load_b(b_at + (k0 + kk) * dims.b_step);
+        let eight = load_b(b_at + (k0 + kk) * b_step);
         b_lo[kk] = eight.lo;
         b_hi[kk] = eight.hi;
       }

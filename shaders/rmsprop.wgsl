@@ -35,13 +35,13 @@ struct Step {
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read_write> w: array<Packed>;
+@group(0) @binding(1) var<storage, read_write> w: array<Packed>; // read before it is written
 @group(0) @binding(2) var<storage, read> grad: array<Packed>;
 @group(0) @binding(3) var<storage, read> clip: array<f32>;
-@group(0) @binding(4) var<storage, read_write> average: array<Packed>;
-@group(0) @binding(5) var<storage, read_write> s: array<Packed>;
-@group(0) @binding(6) var<storage, read_write> v: array<Packed>;
-@group(0) @binding(7) var<storage, read_write> a: array<Packed>;
+@group(0) @binding(4) var<storage, read_write> average: array<Packed>; // read before it is written
+@group(0) @binding(5) var<storage, read_write> s: array<Packed>; // read before it is written
+@group(0) @binding(6) var<storage, read_write> v: array<Packed>; // read before it is written
+@group(0) @binding(7) var<storage, read_write> a: array<Packed>; // read before it is written
 @group(1) @binding(0) var<uniform> step: Step;
 
 fn skipped() -> bool { return false; }

@@ -13,7 +13,7 @@
 //   backward data     tiles    inputs   outputs true      false
 //   backward weights  outputs  inputs   tiles   false     false
 //
-// As in matmul_lanes: a subgroup computes 32 rows of COLUMNS quads per lane; a lane holds a part of a's numbers, and a
+// As in matmul_lanes: a subgroup computes ROWS rows of COLUMNS quads per lane, a part of a block; a lane holds a part of a's numbers, and a
 // shuffle from a known lane brings each to all. What a lane reads one after the other lies together. Quads behind the last
 // are the last once more, and write the same bits again.
 
@@ -22,9 +22,11 @@ enable subgroups;
 const LANES: u32 = 8u;
 const A_BY_ROW: bool = true;
 const B_BY_ROW: bool = true;
+const ROWS: u32 = 32u;
+const QUADS: u32 = 8u; // ROWS / 4
 const COLUMNS: u32 = 2u;
-const LOADS: u32 = 2u; // 16 / LANES
-const TILE: u32 = 64u; // 32 * COLUMNS
+const LOADS: u32 = 2u; // ROWS / (2 LANES)
+const TILE: u32 = 64u; // ROWS * COLUMNS
 const READS: u32 = 4u; // 2 * COLUMNS
 alias Vector = vec4<f32>; // eight numbers as two vectors, or as vec4<u64>
 
@@ -40,7 +42,7 @@ struct Dims {
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> a: array<Vector>;
 @group(0) @binding(2) var<storage, read> b: array<Vector>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // read before it is written
 
 struct Eight {
   lo: vec4<f32>,
@@ -52,12 +54,18 @@ fn load_b(at: u32) -> Eight { return Eight(b[2u * at], b[2u * at + 1u]); }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-  let block = workgroup.x;
+  // Drivers read a uniform within a loop again and again, lane by lane.
+  let m_quads = dims.m_quads;
+  let n_quads = dims.n_quads;
+  let k_quads = dims.k_quads;
+  let k_blocks = dims.k_blocks;
+  let block = workgroup.x / (32u / ROWS);
+  let row0 = workgroup.x % (32u / ROWS) * ROWS;
   let xi = workgroup.z;
   var column: array<u32, COLUMNS>;
   // unroll
   for (var n = 0u; n < COLUMNS; n += 1u) {
-    column[n] = min((workgroup.y * COLUMNS + n) * LANES + lane, dims.n_quads - 1u);
+    column[n] = min((workgroup.y * COLUMNS + n) * LANES + lane, n_quads - 1u);
   }
   // Where the lane's eights of a lie at k = 0: two rows of four k, or two k of four rows.
   var a_at: array<u32, LOADS>;
@@ -65,9 +73,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocatio
   for (var i = 0u; i < LOADS; i += 1u) {
     let at = i * LANES + lane;
     if A_BY_ROW {
-      a_at[i] = (xi * dims.m_blocks + block) * dims.k_quads * 16u + at;
+      a_at[i] = (xi * dims.m_blocks + block) * k_quads * 16u + row0 / 2u + at;
     } else {
-      a_at[i] = (xi * dims.k_blocks * dims.m_quads + min(block * 8u + at % 8u, dims.m_quads - 1u)) * 16u + at / 8u;
+      a_at[i] = (xi * k_blocks * m_quads + min(block * 8u + row0 / 4u + at % QUADS, m_quads - 1u)) * 16u + at / QUADS;
     }
   }
   var acc: array<vec4<f32>, TILE>;
@@ -75,18 +83,18 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocatio
   for (var i = 0u; i < TILE; i += 1u) {
     acc[i] = vec4<f32>(0.0);
   }
-  let y_at = (xi * dims.m_blocks + block) * dims.n_quads;
+  let y_at = (xi * dims.m_blocks + block) * n_quads;
   // A loop, because drivers jump over its body; what an `if` guards they compute in any case.
   for (var once = 0u; once < dims.resume; once += 1u) {
     // unroll
-    for (var i = 0u; i < 32u; i += 1u) {
+    for (var i = 0u; i < ROWS; i += 1u) {
       // unroll
       for (var n = 0u; n < COLUMNS; n += 1u) {
-        acc[i * COLUMNS + n] = y[(y_at + column[n]) * 32u + i];
+        acc[i * COLUMNS + n] = y[(y_at + column[n]) * 32u + row0 + i];
       }
     }
   }
-  for (var step = 0u; step < dims.k_quads; step += 1u) {
+  for (var step = 0u; step < k_quads; step += 1u) {
     let k_block = step / 8u;
     let within = step % 8u * 2u;
     var a_lo: array<vec4<f32>, LOADS>;
@@ -95,13 +103,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocatio
     for (var i = 0u; i < LOADS; i += 1u) {
       var at = a_at[i] + step * 16u;
       if !A_BY_ROW {
-        at = a_at[i] + k_block * dims.m_quads * 16u + within;
+        at = a_at[i] + k_block * m_quads * 16u + within;
       }
       let eight = load_a(at);
       a_lo[i] = eight.lo;
       a_hi[i] = eight.hi;
     }
-    let b_at = (xi * dims.k_blocks + k_block) * dims.n_quads;
+    let b_at = (xi * k_blocks + k_block) * n_quads;
     var b_lo: array<vec4<f32>, READS>;
     var b_hi: array<vec4<f32>, READS>;
     // unroll
@@ -114,10 +122,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocatio
       }
     }
     // unroll
-    for (var i = 0u; i < 32u; i += 1u) {
+    for (var i = 0u; i < ROWS; i += 1u) {
       // unroll
       for (var k = 0u; k < 4u; k += 1u) {
-        let pair = k / 2u * 8u + i / 4u;
+        let pair = k / 2u * QUADS + i / 4u;
         var left = 0.0;
         if A_BY_ROW && i % 2u == 0u {
           left = subgroupShuffle(a_lo[i / 2u / LANES][k], i / 2u % LANES);
@@ -142,10 +150,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocatio
     }
   }
   // unroll
-  for (var i = 0u; i < 32u; i += 1u) {
+  for (var i = 0u; i < ROWS; i += 1u) {
     // unroll
     for (var n = 0u; n < COLUMNS; n += 1u) {
-      y[(y_at + column[n]) * 32u + i] = acc[i * COLUMNS + n];
+      y[(y_at + column[n]) * 32u + row0 + i] = acc[i * COLUMNS + n];
     }
   }
 }

@@ -35,7 +35,7 @@ struct Dims {
 @group(0) @binding(1) var<storage, read> p: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read> mask: array<Y>;
-@group(0) @binding(4) var<storage, read_write> y: array<Y>;
+@group(0) @binding(4) var<storage, read_write> y: array<Y>; // read before it is written
 
 fn activate(v: vec4<f32>) -> vec4<f32> { return v; }
 fn derivative(v: vec4<f32>) -> vec4<f32> { return vec4<f32>(1.0); }
@@ -79,6 +79,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     offsets = vec4<f32>(bias[source.x], bias[source.y], bias[source.z], bias[source.w]);
   }
   let count = min(32, dims.tiles - first);
+  let oh = dims.oh;
+  let ow = dims.ow;
   for (var tile = 0; tile < count; tile += 1) {
     var half: array<vec4<f32>, 24>;
     // unroll
@@ -109,15 +111,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       }
     }
     let row0 = ty * M;
-    let room = dims.ow - tx * M;
+    let room = ow - tx * M;
     var rows: array<vec4<f32>, M>;
     // unroll
     for (var c = 0; c < 4; c += 1) {
       let known = channel0 + c < dims.channels;
-      let plane = (n * dims.channels + min(channel0 + c, dims.channels - 1)) * dims.oh;
+      let plane = (n * dims.channels + min(channel0 + c, dims.channels - 1)) * oh;
       // unroll
       for (var i = 0; i < M; i += 1) {
-        let source = vec4<i32>((plane + min(row0 + i, dims.oh - 1)) * dims.ow + tx * M) + columns(room);
+        let source = vec4<i32>((plane + min(row0 + i, oh - 1)) * ow + tx * M) + columns(room);
         var values = vec4<f32>(results[i * 4][c], results[i * 4 + 1][c], results[i * 4 + 2][c], results[i * 4 + 3][c]);
         if MASK {
           values *= derivative(load_mask(source));
@@ -127,9 +129,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       // unroll
       for (var i = 0; i < M; i += 1) {
         if i > 0 {
-          rows[i] = select(rows[max(i - 1, 0)], rows[i], vec4<bool>(row0 + i < dims.oh));
+          rows[i] = select(rows[max(i - 1, 0)], rows[i], vec4<bool>(row0 + i < oh));
         }
-        let to = vec4<i32>((plane + min(row0 + i, dims.oh - 1)) * dims.ow + tx * M) + columns(room);
+        let to = vec4<i32>((plane + min(row0 + i, oh - 1)) * ow + tx * M) + columns(room);
         store(to, rows[i]);
       }
     }

@@ -96,7 +96,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let channel0 = (dims.first_quad + quad) * 4;
   var total = vec4<f32>(0.0);
   var kept: array<X, ALL_KEPT>;
-  for (var tile = 0; tile < 32; tile += 1) {
+  // Products are of 32 or 16 tiles.
+  let count = min(32, (dims.tiles - first + 15) / 16 * 16);
+  for (var tile = 0; tile < count; tile += 1) {
     let row0 = ty * M - dims.padding_h;
     let column0 = tx * M - dims.padding_w - OFFSET;
     let known = first + tile < dims.tiles;

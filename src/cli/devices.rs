@@ -83,6 +83,9 @@ fn block(context: &Context, index: usize, adapter: &AdapterSummary) -> String {
     if !adapter.cooperative.is_empty() {
         line("matrices", matrices(adapter));
     }
+    if adapter.images {
+        line("reads", "images of the memory of buffers (WGRAD_IMAGES=0: the buffers)".into());
+    }
     if Workers::concern(info) {
         line("workers", context.workers.to_string());
     }
@@ -124,6 +127,7 @@ fn as_json(context: &Context, index: usize, adapter: &AdapterSummary) -> serde_j
         "workers": Workers::concern(info).then(|| context.workers.to_string()),
         "memory_bytes": adapter.room.map(|room| room.bytes),
         "features": features(adapter),
+        "images": adapter.images,
         "matrices": (!adapter.cooperative.is_empty()).then(|| matrices(adapter)),
         "limits": {
             "max_binding_bytes": limits.max_storage_buffer_binding_size,

@@ -1,6 +1,6 @@
 //! Finding adapters and choosing one.
 
-use super::{Room, class, environment, room};
+use super::{Room, class, environment, images, room};
 use crate::plan::{Class, Cooperative};
 use crate::{Error, Result};
 
@@ -19,6 +19,8 @@ pub struct AdapterSummary {
     pub features: wgpu::Features,
     /// The matrices that its subgroups can multiply, the best first.
     pub cooperative: Vec<Cooperative>,
+    /// Whether kernels read images of the memory of buffers, see [`Target::images`](crate::plan::Target::images).
+    pub images: bool,
     /// Whether it would be used.
     pub chosen: bool,
     /// Why, or why not.
@@ -190,6 +192,7 @@ pub async fn list_async(wanted: Option<&str>) -> Vec<AdapterSummary> {
         room: Room::of(class(&adapter.get_info()), room::from_environment().unwrap_or(None), 0),
         features: adapter.features(),
         cooperative: cooperative(adapter),
+        images: images::offered(&adapter.get_info(), &adapter.limits()),
         chosen: chosen == Some(index),
         reason: reason(index),
     };

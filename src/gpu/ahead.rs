@@ -14,7 +14,7 @@
 
 use super::executable::part;
 use super::images::FORMATS;
-use super::pipelines::{Job, Pipeline};
+use super::pipelines::{Binding, Job, Pipeline};
 use super::run::STEP_BLOCK;
 use super::{Buffer, Gpu, StepNumbers, block_on};
 use crate::plan::{Plan, aligned};
@@ -260,7 +260,7 @@ impl<'a> FirstUse<'a> {
             // As many samples as any batch has.
             let step = StepNumbers { valid: 1 << 20, rates: [1e-3; 3], ..StepNumbers::once() };
             let steps = buffer(BufferUsages::UNIFORM, aligned(STEP_BLOCK), &step.to_bytes());
-            let steps = group(gpu, gpu.inner.pipelines.steps(), [part(&steps, 0, STEP_BLOCK)]);
+            let steps = group(gpu, gpu.inner.pipelines.steps(), [(0, part(&steps, 0, STEP_BLOCK))]);
             Self { gpu, dims, storage, images, steps }
         }))
     }
@@ -273,11 +273,12 @@ impl<'a> FirstUse<'a> {
             pass.set_pipeline(&pipeline.raw);
             pass.set_bind_group(1, steps, &[0]);
             for &(offset, size) in &job.dims {
-                let operand = |format: &Option<wgpu::TextureFormat>| {
-                    let view = images.iter().find(|(other, _)| Some(*other) == *format);
-                    view.map_or(part(storage.raw(), 0, BOUND), |(_, view)| wgpu::BindingResource::TextureView(view))
+                let resource = |binding: &Binding| {
+                    let view = images.iter().find(|(format, _)| Some(*format) == binding.image);
+                    let storage = || part(storage.raw(), 0, BOUND);
+                    (binding.number, view.map_or_else(storage, |(_, view)| wgpu::BindingResource::TextureView(view)))
                 };
-                let bound = std::iter::once(part(dims, offset, size)).chain(job.bindings.iter().map(operand));
+                let bound = std::iter::once((0, part(dims, offset, size))).chain(job.bindings.iter().map(resource));
                 pass.set_bind_group(0, &group(gpu, &pipeline.layout, bound), &[]);
                 pass.dispatch_workgroups(0, 0, 0);
             }
@@ -297,9 +298,9 @@ impl<'a> FirstUse<'a> {
 fn group<'a>(
     gpu: &Gpu,
     layout: &wgpu::BindGroupLayout,
-    bound: impl IntoIterator<Item = wgpu::BindingResource<'a>>,
+    bound: impl IntoIterator<Item = (u32, wgpu::BindingResource<'a>)>,
 ) -> wgpu::BindGroup {
     let entry = |(binding, resource)| wgpu::BindGroupEntry { binding, resource };
-    let entries: Vec<_> = (0..).zip(bound).map(entry).collect();
+    let entries: Vec<_> = bound.into_iter().map(entry).collect();
     gpu.device().create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })
 }

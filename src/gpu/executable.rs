@@ -1,6 +1,6 @@
 //! A plan on a device: pipelines and bind groups made once, replayed any number of times.
 
-use super::pipelines::Pipeline;
+use super::pipelines::{Binding, Pipeline};
 use super::run::STEP_BLOCK;
 use super::{Gpu, Memory};
 use crate::Result;
@@ -34,19 +34,21 @@ impl Executable {
             let launch = &dispatch.launch;
             let pipeline = gpu.inner.pipelines.get(gpu, dispatch).await?;
             let images = images(gpu, dispatch, &pipeline, memory)?;
-            let mut all = vec![part(dims, dispatch.dims_offset, dispatch.dims_size())];
-            for (region, image) in dispatch.bindings.iter().zip(&images) {
-                all.push(match image {
+            let mut all = vec![(0, part(dims, dispatch.dims_offset, dispatch.dims_size()))];
+            for (binding, image) in pipeline.bindings.iter().zip(&images) {
+                let region = &dispatch.bindings[binding.operand];
+                let resource = match image {
                     Some(view) => wgpu::BindingResource::TextureView(view),
                     None => part(memory.get(&region.role)?, region.offset, region.size),
-                });
+                };
+                all.push((binding.number, resource));
             }
             let group = bind_group(gpu, &pipeline.layout, launch.kernel.name, all).await?;
             entries.push(Entry { pipeline, group, workgroups: launch.workgroups });
         }
         gpu.inner.pipelines.save(gpu);
         let table = memory.get(&Role::Steps)?;
-        let steps = bind_group(gpu, gpu.inner.pipelines.steps(), "steps", [part(table, 0, STEP_BLOCK)]).await?;
+        let steps = bind_group(gpu, gpu.inner.pipelines.steps(), "steps", [(0, part(table, 0, STEP_BLOCK))]).await?;
         Ok(Self { entries, update: plan.update, steps })
     }
 
@@ -105,11 +107,11 @@ fn images(
     pipeline: &Pipeline,
     memory: &Memory,
 ) -> Result<Vec<Option<wgpu::TextureView>>> {
-    let image = |(region, format): (&Region, &Option<wgpu::TextureFormat>)| {
-        let Some(format) = *format else { return Ok(None) };
+    let image = |binding: &Binding| {
+        let (Some(format), region) = (binding.image, &dispatch.bindings[binding.operand]) else { return Ok(None) };
         memory.buffer(&region.role)?.image(gpu, region.offset, region.size, format).map(Some)
     };
-    dispatch.bindings.iter().zip(&pipeline.bindings).map(image).collect()
+    pipeline.bindings.iter().map(image).collect()
 }
 
 /// A range of a buffer, as far as there is one.
@@ -122,10 +124,10 @@ async fn bind_group(
     gpu: &Gpu,
     layout: &wgpu::BindGroupLayout,
     label: &str,
-    bound: impl IntoIterator<Item = wgpu::BindingResource<'_>>,
+    bound: impl IntoIterator<Item = (u32, wgpu::BindingResource<'_>)>,
 ) -> Result<wgpu::BindGroup> {
     let entry = |(binding, resource)| wgpu::BindGroupEntry { binding, resource };
-    let entries: Vec<wgpu::BindGroupEntry> = (0..).zip(bound).map(entry).collect();
+    let entries: Vec<wgpu::BindGroupEntry> = bound.into_iter().map(entry).collect();
     let descriptor = wgpu::BindGroupDescriptor { label: Some(label), layout, entries: &entries };
     gpu.guarded(&format!("binding {label}"), || gpu.device().create_bind_group(&descriptor)).await
 }

@@ -10,6 +10,10 @@
 #[cfg(target_os = "linux")]
 mod vulkan;
 
+use super::environment;
+use super::pipelines::MOST_BINDINGS;
+use crate::kernels::IMAGE_ROW;
+
 #[cfg(target_os = "linux")]
 pub use vulkan::{Shared, supported};
 
@@ -22,6 +26,17 @@ pub const FORMATS: [(wgpu::TextureFormat, u64); 6] = [
     (wgpu::TextureFormat::Rg32Uint, 8),
     (wgpu::TextureFormat::Rgba32Uint, 16),
 ];
+
+/// Whether an adapter reads images of buffers' memory, and faster than these; `WGRAD_IMAGES=0` says that none does.
+pub fn offered(info: &wgpu::AdapterInfo, limits: &wgpu::Limits) -> bool {
+    let wanted = environment("WGRAD_IMAGES").is_none_or(|value| value != "0");
+    let known = cfg!(target_os = "linux") && info.backend == wgpu::Backend::Vulkan && info.driver == "llvmpipe";
+    let rows = limits.max_storage_buffer_binding_size / u64::from(4 * IMAGE_ROW) + 1;
+    let bindings = 2 * MOST_BINDINGS as u32;
+    let fits = u64::from(limits.max_texture_dimension_2d) >= rows.max(IMAGE_ROW.into())
+        && limits.max_storage_textures_per_shader_stage >= bindings;
+    wanted && known && fits
+}
 
 /// The format of this name in WGSL, if images have it.
 pub fn format(name: &str) -> Option<wgpu::TextureFormat> {

@@ -2,7 +2,7 @@
 
 use super::cache::Cache;
 use super::{Gpu, images};
-use crate::kernels::{Dim, Kernel, assemble, declared_image};
+use crate::kernels::{Dim, IMAGES_BESIDE, Kernel, assemble, declared_image};
 use crate::plan::{Dispatch, Plan};
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
@@ -14,8 +14,17 @@ pub(super) type Key = (Kernel, Option<Vec<u32>>);
 /// The most storage buffers, and images of them, that a kernel binds.
 pub(super) const MOST_BINDINGS: usize = 8;
 
-/// What bindings 1, 2, ... of group 0 are: storage buffers, or images of this format.
-pub(super) type Bindings = Vec<Option<wgpu::TextureFormat>>;
+/// A binding of group 0, behind the dimensions.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Binding {
+    pub number: u32,
+    /// Which of a dispatch's.
+    pub operand: usize,
+    /// As an image of this format, or as a storage buffer.
+    pub image: Option<wgpu::TextureFormat>,
+}
+
+pub(super) type Bindings = Vec<Binding>;
 
 /// A pipeline to be made.
 pub(super) struct Job {
@@ -69,17 +78,16 @@ impl Pipelines {
     fn layout(&self, device: &wgpu::Device, bindings: &Bindings) -> wgpu::BindGroupLayout {
         let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
-            let kind = |binding: &Option<wgpu::TextureFormat>| match *binding {
-                None => buffer(wgpu::BufferBindingType::Storage { read_only: false }, false),
-                Some(format) => wgpu::BindingType::StorageTexture {
-                    access: wgpu::StorageTextureAccess::ReadOnly,
-                    format,
-                    view_dimension: wgpu::TextureViewDimension::D2,
-                },
+            let kind = |binding: &Binding| match binding.image {
+                None => entry(binding.number, buffer(wgpu::BufferBindingType::Storage { read_only: false }, false)),
+                Some(format) => {
+                    let (access, view_dimension) =
+                        (wgpu::StorageTextureAccess::ReadOnly, wgpu::TextureViewDimension::D2);
+                    entry(binding.number, wgpu::BindingType::StorageTexture { access, format, view_dimension })
+                }
             };
-            let kinds = std::iter::once(buffer(wgpu::BufferBindingType::Uniform, false));
-            let entries: Vec<_> =
-                (0..).zip(kinds.chain(bindings.iter().map(kind))).map(|(binding, ty)| entry(binding, ty)).collect();
+            let dims = entry(0, buffer(wgpu::BufferBindingType::Uniform, false));
+            let entries: Vec<_> = std::iter::once(dims).chain(bindings.iter().map(kind)).collect();
             device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
         };
         layouts.entry(bindings.clone()).or_insert_with(make).clone()
@@ -191,9 +199,14 @@ fn job(gpu: &Gpu, dispatch: &Dispatch, key: Key) -> Result<Job> {
     let launch = &dispatch.launch;
     let dims: Option<&[Dim]> = gpu.target().bake.then_some(&launch.dims);
     let text = assemble(&launch.kernel, dims, gpu.target().images)?;
-    let mut bindings = vec![None; dispatch.bindings.len()];
-    for (binding, format) in text.lines().filter_map(declared_image) {
-        bindings[binding - 1] = images::format(format);
+    let buffer = |operand| Binding { number: operand as u32 + 1, operand, image: None };
+    let mut bindings: Bindings = (0..dispatch.bindings.len()).map(buffer).collect();
+    for (number, format) in text.lines().filter_map(declared_image) {
+        let image = images::format(format);
+        match number.checked_sub(IMAGES_BESIDE + 1) {
+            Some(operand) => bindings.push(Binding { number: number as u32, operand, image }),
+            None => bindings[number - 1].image = image,
+        }
     }
     Ok(Job { key, bindings, dims: vec![], text })
 }

@@ -36,7 +36,7 @@ pub fn assemble(kernel: &Kernel, dims: Option<&[Dim]>, images: bool) -> Result<S
         None => text.to_string(),
     };
     let mut used = vec![false; kernel.defines.len()];
-    let (mut lines, mut read) = (Vec::new(), Vec::new());
+    let (mut lines, mut read, mut before) = (Vec::new(), Vec::new(), Vec::new());
     for line in text.lines().filter(|line| !line.trim_start().starts_with("//") || line.trim() == "// unroll") {
         let declared = declaration(line);
         let define = kernel.defines.iter().position(|(name, _)| declared == Some(name));
@@ -47,13 +47,16 @@ pub fn assemble(kernel: &Kernel, dims: Option<&[Dim]>, images: bool) -> Result<S
             }
             // naga has the builtins without the extension and refuses its name; browsers demand it.
             None if line.starts_with("enable subgroups") && !cfg!(target_arch = "wasm32") => continue,
-            None => match line.split_once("var<storage, read> ") {
-                Some((head, rest)) => {
-                    read.push(rest.split(':').next().unwrap_or(rest).to_string());
-                    format!("{head}var<storage, read_write> {rest}")
-                }
-                None => line.to_string(),
-            },
+            None => {
+                let name = |rest: &str| rest.split(':').next().unwrap_or(rest).to_string();
+                let (line, written) = match line.split_once(" // read before it is written") {
+                    Some((line, _)) => (line, line.split_once("var<storage, read_write> ")),
+                    None => (line, None),
+                };
+                before.extend(written.map(|(_, rest)| name(rest)));
+                read.extend(line.split_once("var<storage, read> ").map(|(_, rest)| name(rest)));
+                line.replace("var<storage, read>", "var<storage, read_write>")
+            }
         };
         match dims {
             Some(dims) if line.contains("var<uniform> dims") => lines.push(baked(text, dims).map_err(fail)?),
@@ -73,7 +76,7 @@ pub fn assemble(kernel: &Kernel, dims: Option<&[Dim]>, images: bool) -> Result<S
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let mut out = String::with_capacity(4 * text.len());
     unroll(&lines, &constants, &Constants::new(), &mut out).map_err(fail)?;
-    if images { read_images(&out, &read).map_err(fail) } else { Ok(out) }
+    if images { read_images(&out, &read, &before).map_err(fail) } else { Ok(out) }
 }
 
 /// The name that a line declares, if it is one of those that the host may replace.

@@ -36,7 +36,7 @@ mod windows;
 pub use assemble::assemble;
 pub(crate) use chain::MOST_BOUND as MOST_CHAINED;
 pub(crate) use elementwise::copy;
-pub(crate) use images::{ROW as IMAGE_ROW, declared as declared_image};
+pub(crate) use images::{BESIDE as IMAGES_BESIDE, ROW as IMAGE_ROW, declared as declared_image};
 pub(crate) use loss::record as lower_record;
 pub(crate) use update::{accumulate as lower_accumulation, lower as lower_update};
 pub(crate) use windows::{Blocks, blocks};

@@ -1,7 +1,7 @@
 //! Memory that is a buffer and images at once, made by Vulkan and taken by wgpu.
 
 use super::FORMATS;
-use crate::gpu::{Gpu, environment, pipelines};
+use crate::gpu::Gpu;
 use crate::kernels::IMAGE_ROW;
 use ash::vk;
 use std::sync::Arc;
@@ -13,16 +13,13 @@ type Vulkan = hal::api::Vulkan;
 /// one, one more where their number was a power of two, and three up to a multiple of four, as the driver has it.
 const BEHIND: u64 = 5 * 16 * IMAGE_ROW as u64;
 
-/// Whether buffers of this device can be read as images, and that is worth while; `WGRAD_IMAGES=0` says that it is not.
+/// Whether buffers of a device of this adapter can be read as images.
 pub fn supported(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> bool {
-    let limits = device.limits();
-    let wanted = environment("WGRAD_IMAGES").is_none_or(|value| value != "0");
-    let known = info.backend == wgpu::Backend::Vulkan && info.driver == "llvmpipe";
-    let rows = limits.max_storage_buffer_binding_size / u64::from(4 * IMAGE_ROW) + 1;
-    let fits = u64::from(limits.max_texture_dimension_2d) >= rows.max(IMAGE_ROW.into())
-        && limits.max_storage_textures_per_shader_stage >= pipelines::MOST_BINDINGS as u32;
+    if !super::offered(info, &device.limits()) {
+        return false;
+    }
     // SAFETY: the device outlives the call.
-    let Some(device) = (unsafe { device.as_hal::<Vulkan>() }).filter(|_| wanted && known && fits) else { return false };
+    let Some(device) = (unsafe { device.as_hal::<Vulkan>() }) else { return false };
     let device = device.raw_device();
     FORMATS.iter().all(|&(format, texel)| {
         // SAFETY: the image is destroyed before anything can use it.

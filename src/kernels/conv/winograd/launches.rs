@@ -113,8 +113,7 @@ impl Winograd {
         self.launch(ctx, kernel, &dims, &operands, [quads, tiles.blocks], note)
     }
 
-    /// `operands` are the left one, the right one and the product; `rows` its blocks and, where the left one lies in quads
-    /// of rows, their number.
+    /// `operands` are the left one, the right one and the product, of so many `rows` in `blocks`.
     #[allow(clippy::too_many_arguments)]
     pub fn multiply(
         &self,
@@ -134,14 +133,18 @@ impl Winograd {
             Pass::BackwardWeight => [false; 2],
         };
         let quads = columns.div_ceil(4);
-        let per_lane = if quads > lanes { 2 } else { 1 };
+        // Images are read so fast that code which stays in the processor's caches counts for more.
+        let per_lane = if quads > lanes && !ctx.target.images { 2 } else { 1 };
+        let at_once = if rows <= BLOCK / 2 && lanes <= 8 { BLOCK / 2 } else { BLOCK };
         let kernel = Kernel::new("winograd_multiply")
             .define("LANES", format!("{lanes}u"))
             .define("A_BY_ROW", a_by_row)
             .define("B_BY_ROW", b_by_row)
             .define("COLUMNS", format!("{per_lane}u"))
-            .define("LOADS", format!("{}u", BLOCK / 2 / lanes))
-            .define("TILE", format!("{}u", BLOCK * per_lane))
+            .define("ROWS", format!("{at_once}u"))
+            .define("QUADS", format!("{}u", at_once / 4))
+            .define("LOADS", format!("{}u", at_once / 2 / lanes))
+            .define("TILE", format!("{}u", at_once * per_lane))
             .define("READS", format!("{}u", 2 * per_lane));
         let kernel = match ctx.target.wide {
             true => kernel
@@ -153,7 +156,7 @@ impl Winograd {
         let k_quads = terms.div_ceil(4);
         let dims = [blocks, rows.div_ceil(4), quads, k_quads, k_quads.div_ceil(8), usize::from(resume)];
         let dims = dims.map(|value| Dim::U(value as u32));
-        let groups = [blocks, quads.div_ceil(lanes * per_lane), self.points()];
+        let groups = [rows.div_ceil(at_once), quads.div_ceil(lanes * per_lane), self.points()];
         let launch = ctx.launch_groups(kernel, &dims, &operands, 1)?;
         launch.workgroups = groups.map(|value| value as u32);
         launch.cost(flops, format!("F({0}x{0}), {note}", self.m));

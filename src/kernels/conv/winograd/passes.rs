@@ -17,6 +17,13 @@ pub struct Tiles {
     pub blocks: usize,
 }
 
+impl Tiles {
+    /// Those that there are; blocks are filled up with zeros.
+    fn count(&self) -> usize {
+        (self.blocks * BLOCK).min(self.all - self.first)
+    }
+}
+
 impl Winograd {
     /// The forward pass, or the gradient by the input.
     pub fn convolve(&self, ctx: &mut Lowering, node: &Node, bias: Option<Operand>, note: String) -> Result<()> {
@@ -48,7 +55,7 @@ impl Winograd {
                 if first == 0 || ranges.len() > 1 {
                     self.tiles_of(ctx, &x, v, tiles, None)?;
                 }
-                let rows = (tiles.blocks, 0);
+                let rows = (tiles.blocks, tiles.count());
                 let product = charge.next(tiles.blocks * outputs.len());
                 self.multiply(ctx, [v, u, p], rows, outputs.len(), shape.inputs, false, product, &note)?;
                 self.images(ctx, node, p, bias, outputs.clone(), tiles)?;
@@ -105,7 +112,7 @@ impl Winograd {
                         }
                         self.tiles_of(ctx, &dy, z, tiles, sums.map(|sums| (sums, done)))?;
                         let rows = (outputs.len().div_ceil(BLOCK), outputs.len());
-                        let terms = tiles.blocks * BLOCK;
+                        let terms = tiles.count();
                         self.multiply(ctx, [z, v, p], rows, shape.inputs, terms, done > 0, product, note)
                     })?;
                     done += tiles.blocks;
