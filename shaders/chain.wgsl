@@ -30,14 +30,14 @@ struct Dims {
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read_write> b0: array<T0>;
-@group(0) @binding(2) var<storage, read_write> b1: array<T1>;
-@group(0) @binding(3) var<storage, read_write> b2: array<T2>;
-@group(0) @binding(4) var<storage, read_write> b3: array<T3>;
-@group(0) @binding(5) var<storage, read_write> b4: array<T4>;
-@group(0) @binding(6) var<storage, read_write> b5: array<T5>;
-@group(0) @binding(7) var<storage, read_write> b6: array<T6>;
-@group(0) @binding(8) var<storage, read_write> b7: array<T7>;
+@group(0) @binding(1) var<storage, read_write> b0: array<T0>; // read before it is written
+@group(0) @binding(2) var<storage, read_write> b1: array<T1>; // read before it is written
+@group(0) @binding(3) var<storage, read_write> b2: array<T2>; // read before it is written
+@group(0) @binding(4) var<storage, read_write> b3: array<T3>; // read before it is written
+@group(0) @binding(5) var<storage, read_write> b4: array<T4>; // read before it is written
+@group(0) @binding(6) var<storage, read_write> b5: array<T5>; // read before it is written
+@group(0) @binding(7) var<storage, read_write> b6: array<T6>; // read before it is written
+@group(0) @binding(8) var<storage, read_write> b7: array<T7>; // read before it is written
 
 // What a step takes. Compilers may rearrange sums and products within a kernel, and do so the more of them they see;
 // through an exclusive or with a 0 that they do not know, another one for each step, they see nothing, so that a function

@@ -28,7 +28,9 @@ const COLUMNS: u32 = 2u;
 const LOADS: u32 = 2u; // ROWS / (2 LANES)
 const TILE: u32 = 64u; // ROWS * COLUMNS
 const READS: u32 = 4u; // 2 * COLUMNS
+const TWO: u32 = 1u; // vectors in a Stored
 alias Vector = vec4<f32>; // eight numbers as two vectors, or as vec4<u64>
+alias Stored = vec4<f32>; // likewise, of y
 
 struct Dims {
   m_blocks: u32,
@@ -42,7 +44,7 @@ struct Dims {
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> a: array<Vector>;
 @group(0) @binding(2) var<storage, read> b: array<Vector>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // read before it is written
+@group(0) @binding(3) var<storage, read_write> y: array<Stored>; // read before it is written
 
 struct Eight {
   lo: vec4<f32>,
@@ -50,6 +52,8 @@ struct Eight {
 }
 
 fn load_a(at: u32) -> Eight { return Eight(a[2u * at], a[2u * at + 1u]); }
+fn load_y(at: u32) -> vec4<f32> { return y[at]; }
+fn join(a: vec4<f32>, b: vec4<f32>) -> Stored { return a; }
 fn load_b(at: u32) -> Eight { return Eight(b[2u * at], b[2u * at + 1u]); }
 
 @compute @workgroup_size(LANES)
@@ -90,7 +94,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocatio
     for (var i = 0u; i < ROWS; i += 1u) {
       // unroll
       for (var n = 0u; n < COLUMNS; n += 1u) {
-        acc[i * COLUMNS + n] = y[(y_at + column[n]) * 32u + row0 + i];
+        acc[i * COLUMNS + n] = load_y((y_at + column[n]) * 32u + row0 + i);
       }
     }
   }
@@ -150,10 +154,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocatio
     }
   }
   // unroll
-  for (var i = 0u; i < ROWS; i += 1u) {
+  for (var i = 0u; i < ROWS; i += TWO) {
     // unroll
     for (var n = 0u; n < COLUMNS; n += 1u) {
-      y[(y_at + column[n]) * 32u + row0 + i] = acc[i * COLUMNS + n];
+      y[((y_at + column[n]) * 32u + row0 + i) / TWO] = join(acc[i * COLUMNS + n], acc[(i + TWO - 1u) * COLUMNS + n]);
     }
   }
 }

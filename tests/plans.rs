@@ -20,6 +20,7 @@ fn targets() -> Vec<Target> {
     for wide in [false, true] {
         let lanes = |lanes| Target { lanes: Some(lanes), wide, half: true, ..Target::portable(Class::Cpu) };
         targets.extend([4, 8, 16].map(lanes));
+        targets.push(Target { images: true, ..lanes(8) });
     }
     targets.extend([(8, true, 8), (8, false, 32), (16, true, 32), (16, true, 64)].map(|(size, half, lanes)| {
         let cooperative = vec![Cooperative { size, half, lanes }];

@@ -251,7 +251,7 @@ impl<'a> FirstUse<'a> {
             gpu.queue().write_buffer(&buffer, 0, content);
             buffer
         };
-        let storage = block_on(Buffer::new(gpu, "what first dispatches bind", BOUND, BufferUsages::STORAGE))?;
+        let storage = block_on(Buffer::uncounted(gpu, "what first dispatches bind", BOUND, BufferUsages::STORAGE))?;
         let image = |&(format, _): &(wgpu::TextureFormat, u64)| Ok((format, storage.image(gpu, 0, BOUND, format)?));
         let formats: &[_] = if gpu.target().images { &FORMATS } else { &[] };
         let images = formats.iter().map(image).collect::<Result<Vec<_>>>()?;

@@ -27,12 +27,23 @@ pub struct Buffer {
     raw: wgpu::Buffer,
     /// Its memory, where kernels read it as images.
     shared: Option<Arc<Shared>>,
-    tracker: Arc<Tracker>,
+    /// `None` if it does not count.
+    tracker: Option<Arc<Tracker>>,
 }
 
 impl Buffer {
     /// Allocates; the content is zero.
     pub async fn new(gpu: &Gpu, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<Self> {
+        let mut buffer = Self::uncounted(gpu, label, size, usage).await?;
+        let tracker = gpu.inner.tracker.clone();
+        let current = tracker.current.fetch_add(size, Ordering::Relaxed) + size;
+        tracker.peak.fetch_max(current, Ordering::Relaxed);
+        buffer.tracker = Some(tracker);
+        Ok(buffer)
+    }
+
+    /// One that is needed for so short a time that nobody asks what it takes.
+    pub(super) async fn uncounted(gpu: &Gpu, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<Self> {
         let limit = gpu.device().limits().max_buffer_size;
         if size > limit {
             let hint = "use a smaller --batch-size or a smaller data set".into();
@@ -47,10 +58,7 @@ impl Buffer {
         } else {
             (gpu.guarded(&what, || gpu.device().create_buffer(&descriptor)).await?, None)
         };
-        let tracker = gpu.inner.tracker.clone();
-        let current = tracker.current.fetch_add(size, Ordering::Relaxed) + size;
-        tracker.peak.fetch_max(current, Ordering::Relaxed);
-        Ok(Self { raw, shared, tracker })
+        Ok(Self { raw, shared, tracker: None })
     }
 
     /// The wgpu buffer.
@@ -73,7 +81,9 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.tracker.current.fetch_sub(self.raw.size(), Ordering::Relaxed);
+        if let Some(tracker) = &self.tracker {
+            tracker.current.fetch_sub(self.raw.size(), Ordering::Relaxed);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Bindings that are read as images.
 //!
 //! Mesa's driver for processors loads from a storage buffer lane by lane, and puts each number into its vector through the
-//! stack where the processor has no AVX-512: 220 ns for a vec4 in eight lanes. It reads images by gathers, in 6 ns. So what
+//! stack where the processor has no AVX-512: 210 ns for a vec4 in eight lanes. It reads images by gathers, in 6 ns. So what
 //! a kernel only reads is bound there as an image of the same memory (`gpu/images.rs`):
 //!
 //! ```text

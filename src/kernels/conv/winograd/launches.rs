@@ -8,6 +8,7 @@ use crate::kernels::activation::{runtime_epilogue, with_runtime_epilogue};
 use crate::kernels::conv::choose::Pass;
 use crate::kernels::conv::i;
 use crate::kernels::matmul::HALVES;
+use crate::kernels::wide::JOIN;
 use crate::kernels::{Dim, Kernel};
 use crate::plan::{Lowering, Operand};
 use std::ops::Range;
@@ -150,7 +151,11 @@ impl Winograd {
             true => kernel
                 .define("Vector", "vec4<u64>")
                 .define("load_a", format!("let v = a[at]; {HALVES}"))
-                .define("load_b", format!("let v = b[at]; {HALVES}")),
+                .define("load_b", format!("let v = b[at]; {HALVES}"))
+                .define("Stored", "vec4<u64>")
+                .define("TWO", "2u")
+                .define("load_y", LOAD_Y)
+                .define("join", JOIN),
             false => kernel,
         };
         let k_quads = terms.div_ceil(4);
@@ -236,3 +241,7 @@ impl Winograd {
         self.launch(ctx, kernel, &dims, &[p, dw], [quads, blocks], note)
     }
 }
+
+/// The half of two vectors in which vector `at` of the product is.
+const LOAD_Y: &str = "let v = y[at / 2u]; let p = select(v.xy, v.zw, at % 2u == 1u); \
+    return bitcast<vec4<f32>>(vec4<u32>(u32(p.x), u32(p.x >> 32u), u32(p.y), u32(p.y >> 32u)));";
